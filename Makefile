@@ -1,0 +1,42 @@
+# Everything a person does here. CMAKE_ARGS spares building llama.cpp's image support, which is not used.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test lint setup setup-dev check-pool clean
+
+demo: setup
+	$(BIN)/dlcodegen generate "Build a model to classify images as violence or non-violence using deep learning" -o violence-classifier
+	$(BIN)/python violence-classifier/train.py --synthetic --epochs 1 --data-dir violence-classifier/data --output-dir violence-classifier/outputs
+	@echo "The project is in violence-classifier/"
+
+test: setup-dev
+	$(BIN)/python -m pytest
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(VENV)/.installed
+
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: pyproject.toml
+	@echo "Installing; llama.cpp is built from source, which takes about 10 minutes on two cores ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --progress-bar off -e '.[keras]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --progress-bar off -e '.[keras,dev]'
+	touch $@
+
+check-pool: setup
+	$(BIN)/python -m index.check
+
+clean:
+	rm -rf $(VENV) violence-classifier

@@ -1,0 +1,127 @@
+"""The `dlcodegen` command: a group that loads a command only when it is used.
+
+The one place that turns errors into exit codes; every command's `--help` loads no heavy library.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from dlcodegen_local import __version__
+from dlcodegen_local.config import apply_offline_environment, find_paths, read_settings
+from dlcodegen_local.errors import ConfigError, DlcodegenError
+
+_COMMANDS = {
+    "plan": "Turn a requirement into a solution plan.",
+    "search": "Find samples for a plan or a text.",
+    "generate": "Turn a requirement into a project that runs.",
+    "verify": "Check a project: static findings, plan compliance, smoke run.",
+    "models": "List and describe the planner and the code models.",
+    "doctor": "Say what works here, what does not, and what mends it.",
+}
+_EPILOG = """\b
+Exit codes:
+  0    done
+  1    done, but with findings (a project failed its checks)
+  2    usage or configuration
+  3    a model, index or bundle is missing or damaged
+  4    planning failed
+  5    generation failed
+  6    the sandbox cannot start
+  130  interrupted
+
+Every flag has a variable (DLCODEGEN_GENERATE_SEED) and a key in dlcodegen.toml ([generate] seed).
+Nothing leaves this machine: no command opens a network connection."""
+
+
+class LazyGroup(click.Group):
+    """Import a command's module when the command is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which a newcomer needs them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load the module of a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(f"dlcodegen_local.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"auto_envvar_prefix": "DLCODEGEN"})
+@click.version_option(__version__, prog_name="dlcodegen")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Turn one sentence into a whole deep-learning project, offline.
+
+    Start with: dlcodegen generate "Build a model to classify ..." -o DIR
+    """
+    settings = read_settings(find_paths().config / "dlcodegen.toml")
+    if settings:
+        ctx.default_map = _checked_settings(ctx, settings)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    apply_offline_environment()
+    try:
+        outcome = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except DlcodegenError as exc:
+        _fail(exc.message + (f" ({exc.hint})" if exc.hint else ""), exc.exit_code)
+    except click.exceptions.NoArgsIsHelpError as exc:
+        click.echo(exc.format_message())
+        sys.exit(2)
+    except click.ClickException as exc:
+        _fail(exc.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; nothing half-written is left", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as exc:
+        if exc.errno is None or exc.filename is None and exc.errno not in (5, 27, 28):
+            raise
+        _fail(f"{exc.filename or 'output'}: {exc.strerror}", 2)
+    else:
+        sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    click.echo(f"dlcodegen: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)
+
+
+def _checked_settings(ctx: click.Context, settings: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings under the parameters' own names.
+
+    Raises:
+        ConfigError: a table is no command, or a key no flag of it.
+    """
+    group = ctx.command
+    assert isinstance(group, click.Group)
+    default_map: dict[str, Any] = {}
+    for table, keys in settings.items():
+        command = group.get_command(ctx, table)
+        if command is None:
+            raise ConfigError(f"dlcodegen.toml: unknown table: {table}", hint=f"one of {', '.join(_COMMANDS)}")
+        names = {
+            option.lstrip("-").replace("-", "_"): parameter.name
+            for parameter in command.params
+            for option in parameter.opts
+            if option.startswith("--")
+        }
+        if unknown := sorted(key for key in keys if key.replace("-", "_") not in names):
+            raise ConfigError(f"dlcodegen.toml: [{table}] unknown key: {', '.join(unknown)}")
+        default_map[table] = {names[key.replace("-", "_")]: value for key, value in keys.items()}
+    return default_map

@@ -1,0 +1,165 @@
+"""Options and inputs that several commands share."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dlcodegen_local.config import MAX_REQUIREMENT_BYTES
+from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.plan.schema import Plan
+
+_MAX_PLAN_BYTES = 1_000_000
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+batch_file = click.option(
+    "--batch",
+    type=click.Path(path_type=Path),
+    help="Read requirements from a JSON-lines file: id, requirement, dataset_attributes.",
+)
+dataset_text = click.option("--dataset", default="", help="What is known of the data: a text or JSON.")
+planner_folder = click.option(
+    "--planner", type=click.Path(path_type=Path), help="A planner's folder.  [default: the bundled one]"
+)
+num_beams = click.option(
+    "--beams", type=click.IntRange(1, 16), default=3, show_default=True, help="Beams of the planner's search."
+)
+pool_folder = click.option(
+    "--pool", type=click.Path(path_type=Path), help="A folder of samples.  [default: the bundled ones]"
+)
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """Hold one line of a batch file."""
+
+    id: str
+    requirement: str
+    dataset: str
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document to stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def read_requirement(argument: str | None) -> str:
+    """Return the requirement given as an argument, or read from stdin for `-`.
+
+    Raises:
+        ConfigError: it is missing, empty, too long, or no text.
+    """
+    if argument is None:
+        raise ConfigError("no requirement is given", hint='for example: dlcodegen plan "Classify images of birds"')
+    raw = sys.stdin.buffer.read(MAX_REQUIREMENT_BYTES + 1) if argument == "-" else argument.encode(errors="surrogateescape")
+    return check_text(raw, "the requirement")
+
+
+def check_text(raw: bytes, what: str) -> str:
+    """Return bytes as a text that can be a requirement.
+
+    Raises:
+        ConfigError: the bytes are empty, too many, or no UTF-8 text.
+    """
+    if len(raw) > MAX_REQUIREMENT_BYTES:
+        raise ConfigError(
+            f"{what} is longer than {MAX_REQUIREMENT_BYTES:,} bytes", hint="state the task in a few sentences"
+        )
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{what} is not UTF-8 text", hint="give plain text") from exc
+    if any(ord(char) < 32 and char not in "\t\n\r\f" for char in text):
+        raise ConfigError(f"{what} holds control characters", hint="give plain text")
+    text = " ".join(text.split())
+    if not any(char.isalnum() for char in text):
+        raise ConfigError(f"{what} is empty", hint="say in a sentence what the model is to do")
+    return text
+
+
+def check_dataset(dataset: object) -> str:
+    """Return dataset attributes (a text, or an object that is written as JSON) as one text.
+
+    Raises:
+        ConfigError: they are too long or no text.
+    """
+    text = dataset if isinstance(dataset, str) else json.dumps(dataset, ensure_ascii=False)
+    if not text.strip() or text == "null":
+        return ""
+    return check_text(text.encode(errors="surrogateescape"), "the dataset text")
+
+
+def read_batch(path: Path) -> Iterator[BatchItem]:
+    """Read a batch file whole, then yield its items.
+
+    Raises:
+        ConfigError: names the line that is not as it must be, or an id that stands twice.
+    """
+    items: dict[str, BatchItem] = {}
+    for number, row in enumerate(_json_lines(path), start=1):
+        where = f"{path}, line {number}"
+        if not isinstance(row, dict) or not isinstance(row.get("requirement"), str):
+            raise ConfigError(f"{where}: must be an object with id and requirement")
+        item_id = str(row.get("id", number))
+        if item_id in items:
+            raise ConfigError(f"{where}: id {item_id!r} stands twice")
+        if not item_id.replace("-", "").replace("_", "").replace(".", "").isalnum() or item_id.startswith("."):
+            raise ConfigError(f"{where}: id {item_id!r} must be letters, digits, '-', '_' and '.'")
+        try:
+            requirement = check_text(row["requirement"].encode(errors="surrogateescape"), "the requirement")
+            dataset = check_dataset(row.get("dataset_attributes") or "")
+        except ConfigError as exc:
+            raise ConfigError(f"{where}: {exc.message}", hint=exc.hint) from exc
+        items[item_id] = BatchItem(item_id, requirement, dataset)
+    if not items:
+        raise ConfigError(f"{path} holds no requirement")
+    yield from items.values()
+
+
+def read_plan_file(path: Path) -> Plan:
+    """Read a plan file: canonical strictly, the published dialects leniently.
+
+    Raises:
+        ConfigError: names the field and the reason.
+    """
+    try:
+        if path.stat().st_size > _MAX_PLAN_BYTES:
+            raise ConfigError(f"{path} is too large for a plan")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
+    except (UnicodeDecodeError, ValueError, RecursionError) as exc:
+        raise ConfigError(f"{path} is not a JSON plan: {exc}", hint="make one with: dlcodegen plan") from exc
+    return plan_from_value(value)
+
+
+def plan_from_value(value: object) -> Plan:
+    """Return a plan given as a JSON value, in any of the dialects.
+
+    Raises:
+        ConfigError: names the field and the reason.
+    """
+    if isinstance(value, dict) and "Model Architecture" not in value and "Model architecture" in value:
+        from dlcodegen_local.plan.reading import read_plan
+
+        return read_plan(value)
+    return Plan.from_dict(value)
+
+
+def _json_lines(path: Path) -> Iterator[Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    try:
+                        yield json.loads(line)
+                    except (ValueError, RecursionError) as exc:
+                        raise ConfigError(f"{path}, line {number}: is not JSON") from exc
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path} is not UTF-8 text") from exc

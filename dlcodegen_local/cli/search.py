@@ -1,0 +1,75 @@
+"""`dlcodegen search`: samples for a plan or a text."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlcodegen_local.cli import options
+from dlcodegen_local.config import RetrievalConfig, find_paths
+from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.plan.categories import CATEGORIES, canonical_category
+
+if TYPE_CHECKING:
+    from dlcodegen_local.retrieval.index import Hit
+
+
+@click.command("search")
+@click.argument("text", required=False)
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Search by a plan file.")
+@click.option("-k", "k", type=click.IntRange(1, 100), default=5, show_default=True, help="How many samples.")
+@click.option("--category", help="Search this task category.  [default: the plan's, or all]")
+@click.option("--why", is_flag=True, help="Show each sample's terms with their scores.")
+@options.pool_folder
+@options.as_json
+def command(
+    text: str | None,
+    plan_file: Path | None,
+    k: int,
+    category: str | None,
+    why: bool,
+    pool: Path | None,
+    as_json: bool,
+) -> None:
+    """Find samples for TEXT (`-`: from stdin) or for a plan."""
+    from dlcodegen_local.engines import load_index
+
+    if (text is None) == (plan_file is None):
+        raise ConfigError("give a text or --plan FILE, and not both")
+    query = options.read_plan_file(plan_file) if plan_file else options.read_requirement(text)
+    paths = find_paths()
+    index = load_index(RetrievalConfig(pool or paths.index / "samples", paths.cache, k))
+    hits = index.search(query, k, _category(category), why=why)
+    if as_json:
+        options.print_json([_row(hit, why) for hit in hits])
+        return
+    for rank, hit in enumerate(hits, start=1):
+        neighbour = "  (from a neighbouring category)" if hit.topped_up else ""
+        click.echo(f"{rank:2}. {hit.sample.id}  {hit.score:.2f}  [{hit.sample.plan.category}]{neighbour}")
+        click.echo(f"    {hit.sample.title}")
+        if why:
+            click.echo("    " + "  ".join(f"{term} {score:.2f}" for term, score in hit.terms[:12]))
+
+
+def _category(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if (category := canonical_category(text)) is None:
+        raise ConfigError(f"unknown category: {text}", hint=f"one of {', '.join(CATEGORIES)}")
+    return category
+
+
+def _row(hit: "Hit", why: bool) -> dict[str, Any]:
+    sample = hit.sample
+    row: dict[str, Any] = {
+        "id": sample.id,
+        "title": sample.title,
+        "category": sample.plan.category,
+        "framework": sample.framework,
+        "licence": sample.licence,
+        "score": hit.score,
+        "topped_up": hit.topped_up,
+    }
+    if why:
+        row["terms"] = [{"term": term, "score": score} for term, score in hit.terms]
+    return row

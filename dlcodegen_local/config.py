@@ -1,0 +1,128 @@
+"""Settings: frozen dataclasses, one an engine; the environment and the TOML file, read here alone.
+
+Precedence: flag, then `DLCODEGEN_*` variable, then `dlcodegen.toml`, then the default below. The
+file has one table a command (`[generate]`, `[plan]`, ...); its keys are the command's long flags.
+"""
+
+import os
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlcodegen_local.errors import ConfigError
+
+OFFLINE_ENVIRONMENT = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "WANDB_MODE": "disabled",
+    "PIP_NO_INDEX": "1",
+}
+MAX_REQUIREMENT_BYTES = 20_000
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Name the folders the tool reads and writes; only `state` and `cache` are ever written."""
+
+    config: Path
+    state: Path
+    cache: Path
+    models: Path
+    index: Path
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """Set the planner: 3 beams as in the paper; `threads` None leaves the choice to the engine."""
+
+    folder: Path
+    num_beams: int = 3
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """Set retrieval: `k` samples from `pool`."""
+
+    pool: Path
+    cache: Path
+    k: int = 2
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """Set the code model. `max_repairs` bounds how often a finding goes back to it."""
+
+    model: Path
+    merge: str = "auto"
+    temperature: float = 0.0
+    seed: int = 0
+    n_ctx: int | None = None
+    threads: int | None = None
+    max_repairs: int = 2
+
+
+@dataclass(frozen=True)
+class VerificationConfig:
+    """Set verification: a draft under `min_compliance` does not stand for its plan."""
+
+    run: bool = True
+    python: Path = field(default_factory=lambda: Path(sys.executable))
+    sandbox: str | None = None
+    min_compliance: float = 0.8
+    timeout_s: float = 300.0
+
+
+def apply_offline_environment() -> None:
+    """Tell the libraries that phone home not to; must run before any of them is imported."""
+    os.environ.update(OFFLINE_ENVIRONMENT)
+
+
+def find_paths() -> Paths:
+    """Return the XDG folders, and where the bundled models and samples lie.
+
+    The bundled artefacts are beside the package in a clone, else under the installation's `share`.
+    """
+    home = Path.home()
+
+    def xdg(variable: str, default: str) -> Path:
+        value = os.environ.get(variable, "")
+        return (Path(value) if value.startswith("/") else home / default) / "dlcodegen"
+
+    root = Path(__file__).resolve().parent.parent
+    share = root if (root / "models").is_dir() else Path(sys.prefix) / "share" / "dlcodegen"
+    return Paths(
+        config=xdg("XDG_CONFIG_HOME", ".config"),
+        state=xdg("XDG_STATE_HOME", ".local/state"),
+        cache=xdg("XDG_CACHE_HOME", ".cache"),
+        models=share / "models",
+        index=share / "index",
+    )
+
+
+def read_settings(path: Path) -> dict[str, dict[str, Any]]:
+    """Read `dlcodegen.toml`: tables of keys; an absent file is an empty one.
+
+    Raises:
+        ConfigError: the file is not TOML, or a key stands outside a table.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(f"{path} is not readable as TOML: {exc}", hint="correct the file") from exc
+    if stray := [key for key, value in settings.items() if not isinstance(value, dict)]:
+        raise ConfigError(f"{path}: unknown key: {', '.join(sorted(stray))}", hint="put it under its command's table")
+    return settings
+
+
+def terminal_editor() -> str:
+    """Return the user's editor command: `$VISUAL`, `$EDITOR`, else vi."""
+    return os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"

@@ -1,0 +1,109 @@
+"""Writing that survives a kill: temporary file, fsync, rename, fsync of the folder.
+
+Guarantees that a path holds either what it held before or the whole new content. A failed write
+leaves nothing but a temporary name, which is removed where the process lives long enough.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from dlcodegen_local.errors import ConfigError
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Replace one file atomically; the folder is made where it lacks.
+
+    Raises:
+        ConfigError: the folder cannot be written, or the disk is full.
+    """
+    payload = content.encode() if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+        _sync_folder(path.parent)
+    except OSError as exc:
+        Path(name).unlink(missing_ok=True)
+        raise _unwritable(path, exc) from exc
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuse an output folder that is not new or empty, or whose parent cannot be written.
+
+    Raises:
+        ConfigError: says which, and what to do.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ConfigError(f"{folder} exists and is not a folder", hint="name a new output folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} exists and is not empty", hint="name a new or an empty output folder")
+    parent = folder.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(folder if folder.is_dir() else parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder} cannot be written", hint="name a folder that you may write")
+    if os.statvfs(parent).f_flag & os.ST_RDONLY:
+        raise ConfigError(f"{folder} is on a read-only file system", hint="name another output folder")
+
+
+def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Make a folder of text files appear whole: written beside its place, synced, then renamed.
+
+    `files` maps relative POSIX paths to texts.
+
+    Raises:
+        ConfigError: the folder is not new or empty, cannot be written, or the disk is full.
+    """
+    check_new_folder(folder)
+    folder = folder.absolute()
+    staging: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        for name, text in sorted(files.items()):
+            target = staging / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(target, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        for path in sorted(staging.rglob("*"), reverse=True):
+            if path.is_dir():
+                _sync_folder(path)
+        staging.chmod(0o755)
+        _sync_folder(staging)
+        os.rename(staging, folder)
+        _sync_folder(folder.parent)
+    except OSError as exc:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+        raise _unwritable(folder, exc) from exc
+    except BaseException:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: Path, exc: OSError) -> ConfigError:
+    return ConfigError(f"{path} cannot be written: {exc.strerror or exc}", hint="free space or name another place")

@@ -1,0 +1,77 @@
+"""Load the engines that a command asks for: the only place that knows which class stands for what.
+
+Every heavy library is imported inside a function, so that a command pays for what it uses.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
+
+if TYPE_CHECKING:
+    from dlcodegen_local.generation.llm import CodeLLM
+    from dlcodegen_local.planner.planner import Planner
+    from dlcodegen_local.retrieval.index import SampleIndex
+    from dlcodegen_local.verification.sandbox import Sandbox
+
+
+def load_planner(config: PlannerConfig) -> "Planner":
+    """Load the planner of a folder.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    from dlcodegen_local.planner.planner import Planner
+
+    return Planner(config.folder, threads=config.threads)
+
+
+def load_index(config: RetrievalConfig) -> "SampleIndex":
+    """Read a pool and open its index.
+
+    Raises:
+        ArtifactError: a sample is damaged, or the index can be neither opened nor built.
+    """
+    from dlcodegen_local.retrieval.index import SampleIndex
+    from dlcodegen_local.retrieval.samples import load_samples
+
+    return SampleIndex(load_samples(config.pool), config.cache)
+
+
+def load_code_model(config: GenerationConfig) -> "CodeLLM":
+    """Load the code model of a GGUF file.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or too large for this machine.
+    """
+    from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
+
+    return LlamaCppLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads)
+
+
+def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":
+    """Return the sandbox that this machine can start.
+
+    Raises:
+        SandboxError: there is none.
+    """
+    from dlcodegen_local.verification.sandbox import find_sandbox
+
+    return find_sandbox(config.sandbox)
+
+
+def bundled_model(models: Path) -> Path:
+    """Return the bundled starter GGUF, checked against its manifest.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    from dlcodegen_local.artifacts import read_manifest
+
+    manifest = read_manifest(models / "starter")
+    manifest.check_files()
+    return manifest.path_of(".gguf")
+
+
+LoadCodeModel = Callable[[GenerationConfig], "CodeLLM"]

@@ -1,0 +1,28 @@
+"""Shared fixtures: goldens that only `--update-golden` rewrites."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dlcodegen_local.config import apply_offline_environment
+
+apply_offline_environment()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with `golden/NAME` beside the test file."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(request.path).parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.is_file(), f"no golden {path.name}: run with --update-golden"
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare
