@@ -53,10 +53,10 @@ def check_new_folder(folder: Path) -> None:
     parent = folder.absolute().parent
     while not parent.exists():
         parent = parent.parent
-    if not os.access(folder if folder.is_dir() else parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"{folder} cannot be written", hint="name a folder that you may write")
-    if os.statvfs(parent).f_flag & os.ST_RDONLY:
-        raise ConfigError(f"{folder} is on a read-only file system", hint="name another output folder")
+    try:  # the only sure answer: root passes every look at permissions
+        os.rmdir(tempfile.mkdtemp(prefix=".probe-", dir=parent))
+    except OSError as exc:
+        raise _unwritable(folder, exc) from exc
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:
@@ -106,4 +106,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _unwritable(path: Path, exc: OSError) -> ConfigError:
-    return ConfigError(f"{path} cannot be written: {exc.strerror or exc}", hint="free space or name another place")
+    return ConfigError(
+        f"{path} cannot be written: {exc.strerror or exc}", hint="free space or name another place"
+    )

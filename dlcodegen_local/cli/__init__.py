@@ -90,7 +90,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as exc:
-        if exc.errno is None or exc.filename is None and exc.errno not in (5, 27, 28):
+        if exc.errno is None or (exc.filename is None and exc.errno not in (5, 27, 28)):
             raise
         _fail(f"{exc.filename or 'output'}: {exc.strerror}", 2)
     else:
@@ -114,7 +114,9 @@ def _checked_settings(ctx: click.Context, settings: dict[str, dict[str, Any]]) -
     for table, keys in settings.items():
         command = group.get_command(ctx, table)
         if command is None:
-            raise ConfigError(f"dlcodegen.toml: unknown table: {table}", hint=f"one of {', '.join(_COMMANDS)}")
+            raise ConfigError(
+                f"dlcodegen.toml: unknown table: {table}", hint=f"one of {', '.join(_COMMANDS)}"
+            )
         names = {
             option.lstrip("-").replace("-", "_"): parameter.name
             for parameter in command.params

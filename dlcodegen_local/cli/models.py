@@ -56,7 +56,9 @@ def _describe(model: str) -> dict[str, Any]:
         return _checked(read_manifest(path))
     if path.is_file():
         return _gguf_facts(path)
-    raise ArtifactError(f"{model} is no model", hint=f"a GGUF file, a model folder, or {', '.join(manifests)}")
+    raise ArtifactError(
+        f"{model} is no model", hint=f"a GGUF file, a model folder, or {', '.join(manifests)}"
+    )
 
 
 def _checked(manifest: Manifest) -> dict[str, Any]:

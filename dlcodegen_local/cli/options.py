@@ -54,8 +54,14 @@ def read_requirement(argument: str | None) -> str:
         ConfigError: it is missing, empty, too long, or no text.
     """
     if argument is None:
-        raise ConfigError("no requirement is given", hint='for example: dlcodegen plan "Classify images of birds"')
-    raw = sys.stdin.buffer.read(MAX_REQUIREMENT_BYTES + 1) if argument == "-" else argument.encode(errors="surrogateescape")
+        raise ConfigError(
+            "no requirement is given", hint='for example: dlcodegen plan "Classify images of birds"'
+        )
+    raw = (
+        sys.stdin.buffer.read(MAX_REQUIREMENT_BYTES + 1)
+        if argument == "-"
+        else argument.encode(errors="surrogateescape")
+    )
     return check_text(raw, "the requirement")
 
 
@@ -107,7 +113,9 @@ def read_batch(path: Path) -> Iterator[BatchItem]:
         item_id = str(row.get("id", number))
         if item_id in items:
             raise ConfigError(f"{where}: id {item_id!r} stands twice")
-        if not item_id.replace("-", "").replace("_", "").replace(".", "").isalnum() or item_id.startswith("."):
+        if not item_id.replace("-", "").replace("_", "").replace(".", "").isalnum() or item_id.startswith(
+            "."
+        ):
             raise ConfigError(f"{where}: id {item_id!r} must be letters, digits, '-', '_' and '.'")
         try:
             requirement = check_text(row["requirement"].encode(errors="surrogateescape"), "the requirement")

@@ -37,9 +37,10 @@ def command(
     if (text is None) == (plan_file is None):
         raise ConfigError("give a text or --plan FILE, and not both")
     query = options.read_plan_file(plan_file) if plan_file else options.read_requirement(text)
+    partition = _category(category)
     paths = find_paths()
     index = load_index(RetrievalConfig(pool or paths.index / "samples", paths.cache, k))
-    hits = index.search(query, k, _category(category), why=why)
+    hits = index.search(query, k, partition, why=why)
     if as_json:
         options.print_json([_row(hit, why) for hit in hits])
         return

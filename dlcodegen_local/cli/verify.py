@@ -1,30 +1,33 @@
 """`dlcodegen verify`: check a project."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dlcodegen_local.cli import options
-from dlcodegen_local.cli.reporting import StderrReporter
-from dlcodegen_local.config import VerificationConfig
+from dlcodegen_local.config import VerificationConfig, find_paths
+from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.project.reading import DeliveredProject, read_project
+
+if TYPE_CHECKING:
+    from dlcodegen_local.verification.report import Verification
 
 
 @click.command("verify")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--smoke", is_flag=True, help="Also train it for a few steps in the sandbox.")
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="A plan file.  [default: the project's]")
+@click.option(
+    "--plan", "plan_file", type=click.Path(path_type=Path), help="A plan file.  [default: the project's]"
+)
 @click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
 @options.as_json
 def command(folder: Path, smoke: bool, plan_file: Path | None, python: Path | None, as_json: bool) -> int:
     """Check the project in FOLDER (or a single script); exit code 1 where it has findings."""
-    from dlcodegen_local.checking import check_project
-
-    plan = options.read_plan_file(plan_file) if plan_file else None
-    config = VerificationConfig(run=smoke)
-    if python is not None:
-        config = VerificationConfig(run=smoke, python=python)
-    reporter = StderrReporter()
-    verification = check_project(folder, plan, config, reporter)
+    delivered = read_project(folder)
+    plan = options.read_plan_file(plan_file) if plan_file else delivered.plan
+    config = VerificationConfig(run=smoke) if python is None else VerificationConfig(run=smoke, python=python)
+    verification = _verify(delivered, plan, config)
     if as_json:
         options.print_json(verification.to_dict())
     else:
@@ -39,3 +42,15 @@ def command(folder: Path, smoke: bool, plan_file: Path | None, python: Path | No
         state = {True: "passed", False: "failed", None: "not run"}[verification.smoke.ok]
         click.echo(f"smoke: {state} {verification.smoke.message}".rstrip())
     return 0 if verification.ok else 1
+
+
+def _verify(delivered: DeliveredProject, plan: Plan | None, config: VerificationConfig) -> "Verification":
+    from dlcodegen_local.engines import find_smoke_sandbox
+    from dlcodegen_local.verification.verifier import Verifier
+
+    sandbox = find_smoke_sandbox(config) if config.run else None
+    verifier = Verifier(config, sandbox, find_paths().cache)
+    if delivered.layout == "project":
+        return verifier.check_folder(delivered.folder, delivered.source, plan)
+    verification = verifier.inspect(delivered.source, plan)
+    return verifier.prove(delivered.source, plan, verification)

@@ -1,0 +1,239 @@
+"""`dlcodegen generate`: requirement to project."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlcodegen_local.cli import options
+from dlcodegen_local.cli.reporting import StderrReporter
+from dlcodegen_local.config import (
+    GenerationConfig,
+    PlannerConfig,
+    RetrievalConfig,
+    VerificationConfig,
+    find_paths,
+)
+from dlcodegen_local.durable import check_new_folder, write_file, write_folder
+from dlcodegen_local.errors import ConfigError, DlcodegenError
+
+if TYPE_CHECKING:
+    from dlcodegen_local.pipeline import Engines, Outcome, PipelineConfig, Request
+
+_STAGES = ("comparison", "code-rag", "template-rag")
+
+
+@click.command("generate")
+@click.argument("requirement", required=False)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The new project's folder."
+)
+@options.dataset_text
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Follow this plan file.")
+@click.option(
+    "--without",
+    default="",
+    metavar="STAGES",
+    help=f"Leave stages out, as in the paper's ablations: {','.join(_STAGES)}.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["project", "script", "notebook"]),
+    default="project",
+    show_default=True,
+    help="A folder of modules, one script, or a notebook.",
+)
+@click.option("--framework", type=click.Choice(["keras"]), default="keras", show_default=True)
+@click.option("--model", type=click.Path(path_type=Path), help="A GGUF file.  [default: the bundled starter]")
+@click.option(
+    "--merge",
+    type=click.Choice(["auto", "free", "segments"]),
+    default="auto",
+    show_default=True,
+    help="The model writes the merged code, or chooses segment by segment.",
+)
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "-k", "k", type=click.IntRange(2, 20), default=2, show_default=True, help="Samples to retrieve."
+)
+@click.option("--repairs", type=click.IntRange(0, 10), default=2, show_default=True, help="Bound on repairs.")
+@click.option("--min-compliance", type=click.FloatRange(0, 1), default=0.8, show_default=True)
+@click.option("--no-run", is_flag=True, help="Leave the smoke run out (the project is then unproven).")
+@click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads of the models.  [default: measured]")
+@options.num_beams
+@options.planner_folder
+@options.pool_folder
+@options.batch_file
+@options.as_json
+def command(requirement: str | None, output: Path, batch: Path | None, as_json: bool, **flags: Any) -> int:
+    """Turn REQUIREMENT (`-`: from stdin) into a project in the new folder OUTPUT.
+
+    With --batch, each requirement of the file becomes a folder in OUTPUT, and OUTPUT/results.jsonl says
+    what came of it. Exit code 1 where a project failed its checks: it is then written as failed.
+    """
+    from dlcodegen_local.pipeline import Request
+
+    plan = options.read_plan_file(flags["plan_file"]) if flags["plan_file"] else None
+    without = _left_out(flags["without"])
+    if batch is not None:
+        if requirement is not None or plan is not None:
+            raise ConfigError("--batch takes its requirements from the file alone")
+        items = list(options.read_batch(batch))
+        requests = {item.id: Request(item.requirement, item.dataset) for item in items}
+    else:
+        text = options.read_requirement(requirement)
+        requests = {"": Request(text, options.check_dataset(flags["dataset"]), plan)}
+    check_new_folder(output)
+    config = _pipeline_config(flags, without)
+    reporter = StderrReporter()
+    engines = _load_engines(config, reporter, need_planner=plan is None)
+    if batch is not None:
+        return _generate_batch(requests, output, flags["layout"], engines, config, reporter)
+    outcome = _generate_one(requests[""], output, flags["layout"], engines, config, reporter)
+    _print_outcome(outcome, output, as_json)
+    return 0 if outcome.verification.ok else 1
+
+
+def _left_out(stages: str) -> frozenset[str]:
+    without = frozenset(filter(None, stages.split(",")))
+    if unknown := sorted(without - set(_STAGES)):
+        raise ConfigError(f"--without: unknown stage: {', '.join(unknown)}", hint=f"of {', '.join(_STAGES)}")
+    if {"code-rag", "template-rag"} <= without:
+        raise ConfigError("--without: at least one of code-rag and template-rag must stay")
+    return without
+
+
+def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "PipelineConfig":
+    from dlcodegen_local.engines import bundled_model
+    from dlcodegen_local.pipeline import PipelineConfig
+
+    from dlcodegen_local.generation.gguf_header import read_header
+
+    paths = find_paths()
+    model = flags["model"] or bundled_model(paths.models)
+    read_header(model)
+    verification = {"run": not flags["no_run"], "min_compliance": flags["min_compliance"]}
+    if flags["python"]:
+        verification["python"] = flags["python"]
+    return PipelineConfig(
+        planner=PlannerConfig(flags["planner"] or paths.models / "planner", flags["beams"], flags["threads"]),
+        retrieval=RetrievalConfig(flags["pool"] or paths.index / "samples", paths.cache, flags["k"]),
+        generation=GenerationConfig(
+            model=model,
+            merge=flags["merge"],
+            temperature=flags["temperature"],
+            seed=flags["seed"],
+            threads=flags["threads"],
+            max_repairs=flags["repairs"],
+        ),
+        verification=VerificationConfig(**verification),
+        without=without,
+        framework=flags["framework"],
+    )
+
+
+def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_planner: bool) -> "Engines":
+    from dlcodegen_local import engines
+    from dlcodegen_local.pipeline import Engines
+    from dlcodegen_local.verification.verifier import Verifier
+
+    reporter.stage("load")
+    sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
+    loaded = Engines(
+        planner=engines.load_planner(config.planner) if need_planner else None,
+        index=engines.load_index(config.retrieval),
+        llm=engines.load_code_model(config.generation),
+        verifier=Verifier(config.verification, sandbox, find_paths().cache),
+    )
+    reporter.done(f"{loaded.llm.info.name}, {len(loaded.index.samples)} samples")
+    return loaded
+
+
+def _generate_one(
+    request: "Request",
+    output: Path,
+    layout: str,
+    engines: "Engines",
+    config: "PipelineConfig",
+    reporter: StderrReporter,
+) -> "Outcome":
+    from dlcodegen_local.pipeline import generate, run_inputs
+    from dlcodegen_local.project.layouts import render_project
+    from dlcodegen_local.runs import RunRecord
+
+    record = RunRecord(find_paths().state, run_inputs(request, engines, config))
+    try:
+        outcome = generate(request, engines, config, record, reporter)
+        write_folder(output, render_project(outcome.project(request, record.summary()), layout))
+    except KeyboardInterrupt:
+        record.finish("interrupted")
+        raise
+    except DlcodegenError:
+        record.finish("failed")
+        raise
+    record.finish("done" if outcome.verification.ok else "findings")
+    for note in record.notes:
+        reporter.note(note)
+    return outcome
+
+
+def _generate_batch(
+    requests: "dict[str, Request]",
+    output: Path,
+    layout: str,
+    engines: "Engines",
+    config: "PipelineConfig",
+    reporter: StderrReporter,
+) -> int:
+    """Generate every item; a failed one is a row with its error, and the others go on."""
+    rows: list[dict[str, Any]] = []
+    code = 0
+    for number, (item_id, request) in enumerate(requests.items(), start=1):
+        reporter.note(f"{number} of {len(requests)}: {item_id}")
+        try:
+            outcome = _generate_one(request, output / item_id, layout, engines, config, reporter)
+        except DlcodegenError as exc:
+            rows.append(
+                {"id": item_id, "method": "dlcodegen", "error": exc.message, "exit_code": exc.exit_code}
+            )
+            code = 1
+        else:
+            rows.append({"id": item_id, **_row(outcome)})
+            code = code if outcome.verification.ok else 1
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_file(output / "results.jsonl", lines)
+    return code
+
+
+def _row(outcome: "Outcome") -> dict[str, Any]:
+    return {
+        "method": outcome.method,
+        "code": outcome.source,
+        "origin": outcome.origin,
+        "plan": outcome.plan.to_dict(),
+        "verification": outcome.verification.to_dict(),
+        "seconds": round(outcome.seconds, 2),
+        "tokens": outcome.tokens,
+    }
+
+
+def _print_outcome(outcome: "Outcome", output: Path, as_json: bool) -> None:
+    if as_json:
+        options.print_json({"folder": str(output), **_row(outcome)})
+        return
+    verification = outcome.verification
+    score = verification.compliance.score
+    smoke = {True: "passed", False: "FAILED", None: "not run"}[verification.smoke.ok]
+    click.echo(f"{output}")
+    click.echo(f"  task        {outcome.plan.category}")
+    click.echo(f"  origin      {outcome.origin}")
+    click.echo(f"  static      {'passed' if verification.static_ok else 'FAILED'}")
+    click.echo(f"  compliance  {'no plan field to compare' if score is None else f'{score:.2f}'}")
+    click.echo(
+        f"  smoke run   {smoke} ({verification.smoke.seconds:.1f} s) {verification.smoke.message}".rstrip()
+    )
+    if not verification.ok:
+        click.echo("  This project FAILED its checks; its README says which.")

@@ -1,0 +1,109 @@
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("plan", "search", "generate", "verify", "models", "doctor")
+HEAVY = ("onnxruntime", "llama_cpp", "tantivy", "tokenizers", "numpy", "tensorflow", "keras", "torch", "rich")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_loads_no_heavy_library(command):
+    arguments = [command, "--help"] if command else ["--help"]
+    code = (
+        "import sys, io, contextlib\n"
+        f"sys.argv = ['dlcodegen', *{arguments}]\n"
+        "from dlcodegen_local.cli import main\n"
+        "try:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()):\n"
+        "        main()\n"
+        "except SystemExit as exc:\n"
+        "    assert not exc.code, exc.code\n"
+        f"print(sorted(set({HEAVY}) & set(sys.modules)))\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ast.literal_eval(answer.stdout) == []
+
+
+def test_help_lists_the_exit_codes_and_every_command(run):
+    text = run("--help").stdout.decode()
+    for word in (*COMMANDS, "130", "the sandbox cannot start"):
+        assert word in text
+
+
+def test_search_prints_json(run):
+    answer = run("search", "classify images of cats", "-k", "3", "--why", "--json")
+    rows = json.loads(answer.stdout)
+    assert len(rows) == 3
+    assert rows[0]["score"] >= rows[1]["score"]
+    assert rows[0]["terms"]
+
+
+def test_search_keeps_to_the_category(run):
+    rows = json.loads(run("search", "anything", "-k", "1", "--category", "ner", "--json").stdout)
+    assert rows[0]["category"] == "Token Classification"
+
+
+def test_settings_come_after_variables_and_flags(run, tmp_path):
+    folder = tmp_path / "home/.config/dlcodegen"
+    folder.mkdir(parents=True)
+    (folder / "dlcodegen.toml").write_text("[search]\nk = 2\njson = true\n")
+    assert len(json.loads(run("search", "images").stdout)) == 2
+    assert len(json.loads(run("search", "images", DLCODEGEN_SEARCH_K="3").stdout)) == 3
+    assert len(json.loads(run("search", "images", "-k", "4", DLCODEGEN_SEARCH_K="3").stdout)) == 4
+
+
+def test_models_are_listed_and_described(run):
+    rows = json.loads(run("models", "list", "--json").stdout)
+    assert {row["kind"] for row in rows} == {"planner", "code-model"}
+    starter = next(row["name"] for row in rows if row["kind"] == "code-model")
+    facts = json.loads(run("models", "info", starter, "--json").stdout)
+    assert facts["architecture"] == "llama"
+    assert facts["parameters"] > 1_000_000
+
+
+def test_plan_is_one_json_document_on_stdout(run):
+    answer = run("plan", "Classify images of birds by species")
+    assert json.loads(answer.stdout)["Task Category"] == "Image Classification"
+    full = json.loads(run("plan", "Classify images of birds by species", "--json").stdout)
+    assert full["plan"] == json.loads(answer.stdout)
+    assert 0 <= min(full["confidence"].values()) <= max(full["confidence"].values()) <= 1
+
+
+def test_plan_batch_writes_one_row_an_item(run, tmp_path):
+    rows = [{"id": "a", "requirement": "Translate text"}, {"id": "b", "requirement": "Forecast sales"}]
+    (tmp_path / "work/in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answer = run("plan", "--batch", "in.jsonl", "-o", "out.jsonl", "--beams", "1")
+    assert answer.returncode == 0, answer.stderr.decode()
+    out = [json.loads(line) for line in (tmp_path / "work/out.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in out] == ["a", "b"]
+    assert set(out[0]) == {"id", "plan", "log_prob", "seconds", "steps"}
+
+
+def test_plan_edit_is_taken_and_a_wrong_edit_is_named(run, tmp_path):
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/\"epochs\": .*,/\"epochs\": 77,/' \"$1\"\n")
+    editor.chmod(0o755)
+    plan = json.loads(run("plan", "Classify birds", "--edit", EDITOR=str(editor)).stdout)
+    assert plan["Model Architecture"]["Hyperparameters"]["epochs"] == 77
+    editor.write_text("#!/bin/sh\nsed -i 's/\"epochs\": .*,/\"epochs\": \"many\",/' \"$1\"\n")
+    answer = run("plan", "Classify birds", "--edit", EDITOR=str(editor))
+    assert answer.returncode == 2
+    assert "epochs: must be a whole number" in answer.stderr.decode()
+
+
+def test_doctor_answers_for_every_part(run):
+    answer = run("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(answer.stdout)}
+    assert {"planner", "code model", "samples", "sandbox"} <= checks.keys()
+    for name in ("planner", "code model", "samples"):
+        assert checks[name]["ok"] is True, checks[name]
+    assert answer.returncode == (0 if checks["sandbox"]["ok"] else 1)
+
+
+def test_every_option_has_a_help_or_speaks_for_itself():
+    for path in (Path(__file__).resolve().parents[2] / "dlcodegen_local/cli").glob("*.py"):
+        assert '"""' in path.read_text(encoding="utf-8").split("\n")[0]
