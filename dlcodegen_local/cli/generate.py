@@ -67,6 +67,7 @@ _STAGES = ("comparison", "code-rag", "template-rag")
 @options.planner_folder
 @options.pool_folder
 @options.batch_file
+@click.option("-v", "--verbose", is_flag=True, help="Show every choice and every rejected answer, too.")
 @options.as_json
 def command(requirement: str | None, output: Path, batch: Path | None, as_json: bool, **flags: Any) -> int:
     """Turn REQUIREMENT (`-`: from stdin) into a project in the new folder OUTPUT.
@@ -88,7 +89,7 @@ def command(requirement: str | None, output: Path, batch: Path | None, as_json: 
         requests = {"": Request(text, options.check_dataset(flags["dataset"]), plan)}
     check_new_folder(output)
     config = _pipeline_config(flags, without)
-    reporter = StderrReporter()
+    reporter = StderrReporter(verbose=flags["verbose"])
     engines = _load_engines(config, reporter, need_planner=plan is None)
     if batch is not None:
         return _generate_batch(requests, output, flags["layout"], engines, config, reporter)

@@ -14,11 +14,11 @@ _INTERVAL_S = {True: 0.1, False: 10.0}
 class StderrReporter:
     """Implement `pipeline.Reporter` on a text stream."""
 
-    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
-        """Write to `stream`, stderr by default; `quiet` drops progress and keeps notes."""
+    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False) -> None:
+        """Write to `stream`, stderr by default; `verbose` shows details, too."""
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
-        self._quiet = quiet
+        self._verbose = verbose
         self._stage = ""
         self._began = self._shown = 0.0
         self._width = 0
@@ -32,7 +32,7 @@ class StderrReporter:
     def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
         """Show how far the stage is: `done` of `total` tokens at `rate` a second."""
         now = time.monotonic()
-        if self._quiet or now - self._shown < _INTERVAL_S[self._live]:
+        if now - self._shown < _INTERVAL_S[self._live]:
             return
         if not self._live and now - self._began < _INTERVAL_S[False]:
             return
@@ -52,10 +52,14 @@ class StderrReporter:
         self._stream.write(f"note: {text}\n")
         self._stream.flush()
 
+    def detail(self, text: str) -> None:
+        """Print a message for those who want to know everything."""
+        if self._verbose:
+            self.note(text)
+
     def _print(self, line: str) -> None:
-        if not self._quiet:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+        self._stream.write(line + "\n")
+        self._stream.flush()
 
     def _rewrite(self, line: str) -> None:
         line = line[:100]

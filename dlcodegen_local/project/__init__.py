@@ -1,0 +1,1 @@
+"""Projects: one script source, written in three layouts and read back."""

@@ -7,6 +7,7 @@ holds the same code. Imports between modules are computed from names.
 import ast
 import json
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,16 +102,16 @@ def split_modules(sections: Sections) -> dict[str, str]:
         entry = _ENTRY_POINTS.get(name, "")
         used = _used_names(body) | ({"parse_config"} if entry else set())
         own = _bound_names(body)
-        lines = [
-            text for node, text in imports if _is_import(node) and _imports_any(node, used)
-        ]
+        lines = [text for node, text in imports if _is_import(node) and _imports_any(node, used)]
         siblings: dict[str, list[str]] = {}
         for used_name in sorted(used - own):
             if used_name in defined:
                 siblings.setdefault(defined[used_name], []).append(used_name)
-        local = [f"from {module} import {', '.join(siblings[module])}" for module in MODULES if module in siblings]
+        local = [
+            f"from {module} import {', '.join(siblings[module])}" for module in MODULES if module in siblings
+        ]
         parts = [_licence_line(sections) + f'"""{_module_title(sections, name)}"""']
-        parts += ["\n".join(_narrow(lines, used))] if lines else []
+        parts += _grouped(_narrow(lines, used))
         parts += ["\n".join(local)] if local else []
         text = "\n\n".join(parts) + "\n\n\n" + body.strip() + "\n"
         if entry:
@@ -167,7 +168,7 @@ def _bound(alias: ast.alias) -> str:
 
 def _imports_any(node: ast.stmt, used: set[str]) -> bool:
     assert isinstance(node, ast.Import | ast.ImportFrom)
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__" or any(
+    return (isinstance(node, ast.ImportFrom) and node.module == "__future__") or any(
         _bound(alias) in used for alias in node.names
     )
 
@@ -185,6 +186,16 @@ def _narrow(lines: list[str], used: set[str]) -> list[str]:
             line = ast.unparse(node)
         narrowed.append(line)
     return narrowed
+
+
+def _grouped(lines: list[str]) -> list[str]:
+    """Return the imports as up to two paragraphs: the standard library's, then the others."""
+    groups: dict[bool, list[str]] = {False: [], True: []}
+    for line in lines:
+        node = ast.parse(line).body[0]
+        module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name  # type: ignore[attr-defined]
+        groups[str(module).split(".")[0] not in sys.stdlib_module_names].append(line)
+    return ["\n".join(group) for group in groups.values() if group]
 
 
 def _used_names(body: str) -> set[str]:
@@ -254,7 +265,9 @@ def _requirements(project: Project) -> str:
         name.split(".")[0]
         for node in ast.walk(ast.parse(project.source))
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+        for name in (
+            [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        )
     }
     if "keras" in imported:
         imported.add("tensorflow")
@@ -262,7 +275,11 @@ def _requirements(project: Project) -> str:
         f"{DISTRIBUTIONS[name]}=={versions[name]}" if name in versions else DISTRIBUTIONS[name]
         for name in sorted(imported & DISTRIBUTIONS.keys())
     ]
-    note = "# the versions this project was verified with" if versions else "# not verified: no smoke run was made"
+    note = (
+        "# the versions this project was verified with"
+        if versions
+        else "# not verified: no smoke run was made"
+    )
     return "\n".join([note, *lines]) + "\n"
 
 

@@ -24,7 +24,14 @@ def render_readme(project: Project, layout: str) -> str:
     docstring = _docstring(project.source)
     title = docstring.split("\n")[0].rstrip(".") or "Generated project"
     parts = [f"# {title}", f"> {_one_line(project.requirement)}", *_body(docstring)]
-    parts += ["## Run it", _run_text(layout), "## Checked", _measured_text(project), "## Plan", _plan_table(project)]
+    parts += [
+        "## Run it",
+        _run_text(layout),
+        "## Checked",
+        _measured_text(project),
+        "## Plan",
+        _plan_table(project),
+    ]
     parts += ["## Where the code comes from", _provenance_text(project)]
     return "\n\n".join(parts) + "\n"
 
@@ -104,7 +111,9 @@ def _plan_table(project: Project) -> str:
         ("Epochs", plan.epochs),
         ("Metric", plan.metric),
     ]
-    cells = [f"| {name} | {_one_line(str(value)).replace('|', chr(92) + '|')} |" for name, value in rows if value]
+    cells = [
+        f"| {name} | {_one_line(str(value)).replace('|', chr(92) + '|')} |" for name, value in rows if value
+    ]
     return "\n".join(["| | |", "| --- | --- |", *cells])
 
 

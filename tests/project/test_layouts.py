@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.project.definition import Project
 from dlcodegen_local.project.layouts import MODULES, render_notebook, render_project, split_modules
@@ -119,6 +120,13 @@ def test_modules_import_only_what_they_use():
     assert "from data import load_data\nfrom model import build_model" in modules["train"]
 
 
+def test_imports_stand_in_groups():
+    source = SOURCE.replace("import math", "import math\nimport keras").replace(
+        "math.sqrt(4)", "math.sqrt(keras.x)"
+    )
+    assert "import math\n\nimport keras\n\nfrom config" in split_modules(Sections.parse(source))["model"]
+
+
 def test_layouts_hold_the_same_code():
     notebook = json.loads(render_notebook(Sections.parse(SOURCE)))
     code = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
@@ -145,7 +153,9 @@ def test_readme_states_what_was_measured():
 
 
 def test_readme_of_a_failed_project_says_so():
-    verification = dict(make_project().verification, smoke={"ok": False, "seconds": 1.0, "message": "train: boom"})
+    verification = dict(
+        make_project().verification, smoke={"ok": False, "seconds": 1.0, "message": "train: boom"}
+    )
     text = render_project(make_project(verification=verification), "project")["README.md"]
     assert "**failed** (train: boom)" in text
 

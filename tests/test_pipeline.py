@@ -1,0 +1,194 @@
+"""The whole pipeline with a scripted code model; smoke runs only where a test is marked so."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
+from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, run_inputs
+from dlcodegen_local.project.layouts import render_project
+from dlcodegen_local.retrieval.index import SampleIndex
+from dlcodegen_local.retrieval.samples import Sample
+from dlcodegen_local.runs import RunRecord
+from dlcodegen_local.verification.sandbox import find_sandbox
+from dlcodegen_local.verification.verifier import Verifier
+from tests.generation.scripted import ScriptedLLM
+from tests.generation.scripts import PLAN, TABLE
+
+
+class SilentReporter:
+    def __init__(self):
+        self.stages = []
+        self.lines = []
+
+    def stage(self, name):
+        self.stages.append(name)
+
+    def progress(self, kind, done, total, rate, seconds_left):
+        pass
+
+    def done(self, text):
+        self.lines.append(text)
+
+    def note(self, text):
+        self.lines.append(text)
+
+    def detail(self, text):
+        self.lines.append(text)
+
+
+def make_sample(name: str, source: str) -> Sample:
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return Sample(name, "A table", "classify rows", PLAN, "keras", "MIT", "test", digest, source, {})
+
+
+def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=frozenset()):
+    config = PipelineConfig(
+        planner=PlannerConfig(tmp_path),
+        retrieval=RetrievalConfig(tmp_path, tmp_path),
+        generation=GenerationConfig(model=Path("scripted.gguf")),
+        verification=VerificationConfig(run=sandbox is not None),
+        without=without,
+    )
+    samples = [make_sample("first", TABLE), make_sample("second", TABLE.replace("Dense(8", "Dense(9"))]
+    engines = Engines(
+        planner=None,
+        index=SampleIndex(samples, tmp_path / "cache"),
+        llm=llm,
+        verifier=Verifier(config.verification, sandbox, tmp_path / "cache"),
+    )
+    request = Request("Classify rows of a table", "", plan)
+    record = RunRecord(tmp_path / "state", run_inputs(request, engines, config))
+    reporter = SilentReporter()
+    outcome = generate(request, engines, config, record, reporter)
+    record.finish("done")
+    return outcome, reporter, record, request
+
+
+def whole(answers) -> ScriptedLLM:
+    """Return a model large enough to write whole scripts."""
+    return ScriptedLLM(answers, n_params=7_000_000_000)
+
+
+def fenced(code: str) -> str:
+    return f"Here it is:\n```python\n{code}\n```\n"
+
+
+def test_a_good_merge_is_delivered_as_merge(tmp_path):
+    better = TABLE.replace("Return the model.", "Return the merged model.")
+    second = TABLE.replace("Fit.", "Fit well.")
+    llm = whole([fenced(TABLE), fenced(TABLE), fenced(second), fenced(better)])
+    outcome, reporter, _, _ = run(tmp_path, llm)
+    assert outcome.origin == "merge"
+    assert "Return the merged model." in outcome.source
+    assert outcome.verification.static_ok
+    assert outcome.verification.compliance.score == 1.0
+    assert reporter.stages[:5] == ["retrieve", "code-rag", "template", "template-rag", "merge"]
+
+
+def test_a_model_that_writes_no_code_costs_only_its_stages(tmp_path):
+    outcome, _, _, _ = run(tmp_path, whole(["I would rather talk about the weather."]))
+    assert outcome.origin == "compiler"
+    assert outcome.verification.static_ok
+    assert set(outcome.chosen.provenance.values()) == {"compiler"}
+    assert outcome.licences == {}
+
+
+@pytest.mark.parametrize("answer", ["", "x = (" * 50, "\x00\x01", "```python\nimport os\n", "a\n" * 5000])
+def test_a_broken_model_never_stops_a_delivery(tmp_path, answer):
+    for llm in (whole([answer]), ScriptedLLM([answer])):
+        outcome, _, _, _ = run(tmp_path, llm)
+        assert outcome.verification.static_ok
+        assert outcome.source
+
+
+def test_code_that_ignores_the_plan_is_not_delivered(tmp_path):
+    stranger = TABLE.replace('optimizer: str = "adam"', 'optimizer: str = "sgd"').replace(
+        'keras.layers.Dense(8, activation="relu"),', "*[keras.layers.LSTM(5, name=str(i)) for i in range(9)],"
+    )
+    outcome, _, _, _ = run(tmp_path, whole([fenced(stranger)]))
+    assert outcome.origin == "compiler"
+    assert outcome.verification.compliance.score > 0.9
+
+
+def test_a_finding_is_repaired_by_the_model(tmp_path):
+    broken = TABLE.replace("return model", "return modell")
+    llm = whole([fenced(broken), fenced(broken), fenced(broken), fenced(TABLE)])
+    outcome, reporter, _, _ = run(tmp_path, llm)
+    assert outcome.origin == "repair"
+    assert "modell" not in outcome.source
+    assert any("undefined-name" in prompt.user for prompt in llm.prompts)
+    assert "repair 1" in reporter.stages
+
+
+def test_a_repair_that_makes_it_worse_is_dropped(tmp_path):
+    llm = whole([fenced(TABLE), fenced(TABLE), fenced(TABLE), fenced("def train(:")])
+    outcome, _, _, _ = run(tmp_path, llm)
+    assert outcome.origin == "merge"
+    assert outcome.source.strip() == TABLE.strip()
+
+
+@pytest.mark.parametrize(
+    ("without", "origin", "left_out"),
+    [
+        ("template-rag", "code-rag", {"template", "template-rag", "merge"}),
+        ("code-rag", "template-rag", {"code-rag", "merge"}),
+        ("comparison", "code-rag", {"merge"}),
+    ],
+)
+def test_ablations_leave_their_stages_out(tmp_path, without, origin, left_out):
+    outcome, reporter, _, _ = run(tmp_path, whole([fenced(TABLE)]), without=frozenset({without}))
+    assert outcome.origin == origin
+    assert not left_out & set(reporter.stages)
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path):
+    files = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        outcome, _, record, request = run(tmp_path / name, ScriptedLLM([""]))
+        files.append(render_project(outcome.project(request, record.summary()), "project"))
+    first, second = ({k: v.replace("/one", "").replace("/two", "") for k, v in f.items()} for f in files)
+    assert first == second
+
+
+def test_the_record_holds_every_stage_and_finishes(tmp_path):
+    _, _, record, _ = run(tmp_path, whole([fenced(TABLE)]))
+    stored = json.loads((tmp_path / "state/runs" / record.run_id / "record.json").read_text())
+    assert stored["status"] == "done"
+    names = [stage["name"] for stage in stored["stages"]]
+    assert names[:2] == ["retrieve", "code-rag"]
+    for stage in stored["stages"]:
+        content = (tmp_path / "state/objects" / f"{stage['object']}.json").read_text()
+        assert json.loads(content)
+
+
+def test_a_plan_without_content_still_gives_a_project(tmp_path):
+    empty = dataclasses.replace(
+        PLAN,
+        dataset_input="",
+        dataset_output="",
+        preprocess="",
+        layers=(),
+        optimizer="",
+        loss="",
+        metric="",
+        learning_rate=None,
+        batch_size=None,
+        epochs=None,
+    )
+    outcome, _, _, _ = run(tmp_path, whole(["no"]), plan=empty)
+    assert outcome.origin == "compiler"
+    assert outcome.verification.static_ok
+
+
+@pytest.mark.smoke
+def test_a_program_that_fails_its_smoke_run_is_replaced(tmp_path):
+    crashing = TABLE.replace("    (x, y), validation, _ = load_data(config)\n", "    x = y = [1] / 0\n")
+    outcome, _, _, _ = run(tmp_path, whole([fenced(crashing)]), sandbox=find_sandbox())
+    assert outcome.origin == "compiler"
+    assert outcome.verification.smoke.ok is True
+    assert outcome.verification.smoke.facts["parameters"] > 0
