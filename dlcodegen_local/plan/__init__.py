@@ -1,0 +1,1 @@
+"""Plans: schema, categories, reading and extraction."""

@@ -1,4 +1,5 @@
 import pytest
+
 from dlcodegen_local.plan.categories import CATEGORIES, NEIGHBOURS, canonical_category
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plan.schema import HYPERPARAMETER_KEYS, Plan
 

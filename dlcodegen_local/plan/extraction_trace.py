@@ -1,0 +1,83 @@
+"""The record of one reading of code: which models, layers and settings it made, in order."""
+
+from dataclasses import dataclass, field
+
+from dlcodegen_local.plan.extraction_values import Layer, Model, Tensor, Value
+
+MAX_STEPS = 60_000
+MAX_LAYERS = 4_000
+MAX_MODELS = 200
+
+
+class BudgetSpentError(Exception):
+    """End a reading that takes too many steps; what was found until then counts."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Hold one thing that the code does: `kind` "compile", "fit", "optimizer", "batch", ...
+
+    `owner` is the model, setting or name that it is done to.
+    """
+
+    kind: str
+    owner: Value
+    args: tuple[Value, ...] = ()
+    kwargs: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass
+class Trace:
+    """Collect events, models and layers; count steps against the budget."""
+
+    events: list[Event] = field(default_factory=list)
+    models: list[Model] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
+    steps: int = 0
+    ticks: int = 0
+
+    def step(self) -> None:
+        """Count one step.
+
+        Raises:
+            BudgetSpentError: the budget is spent.
+        """
+        self.steps += 1
+        if self.steps > MAX_STEPS or len(self.layers) > MAX_LAYERS or len(self.models) > MAX_MODELS:
+            raise BudgetSpentError
+
+    def tick(self) -> int:
+        """Return the next number of the order of uses."""
+        self.ticks += 1
+        return self.ticks
+
+    def record(
+        self,
+        kind: str,
+        owner: Value,
+        args: tuple[Value, ...] = (),
+        kwargs: dict[str, Value] | None = None,
+    ) -> None:
+        """Add an event."""
+        self.events.append(Event(kind, owner, args, dict(kwargs or {})))
+
+    def of_kind(self, kind: str) -> list[Event]:
+        """Return the events of a kind, in order."""
+        return [event for event in self.events if event.kind == kind]
+
+    def new_layer(self, layer: Layer) -> Layer:
+        """Add a layer that the code makes."""
+        self.layers.append(layer)
+        return layer
+
+    def new_model(self, model: Model) -> Model:
+        """Add a model that the code makes."""
+        model.created = self.tick()
+        self.models.append(model)
+        return model
+
+    def used(self, producer: Layer | Model, *inputs: Tensor) -> Tensor:
+        """Note a use of a layer or model, and return the tensor that comes out."""
+        if producer.order < 0:
+            producer.order = self.tick()
+        return Tensor(parents=inputs, producer=producer)

@@ -1,0 +1,184 @@
+"""Read plans leniently: both published dialects, and what people and models write instead.
+
+Guarantees a valid `Plan` or a `ConfigError`; what cannot be understood is left open rather than
+guessed. Does not repair broken JSON.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+
+from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.plan.categories import canonical_category
+from dlcodegen_local.plan.schema import MAX_LAYER_CHARS, MAX_LAYERS, MAX_TEXT_CHARS, Plan
+
+MAX_JSON_CHARS = 1_000_000
+MAX_DEPTH = 8
+FALLBACK_CATEGORY = "Tabular Classification"
+
+_HYPERPARAMETERS = ("hyperparameters", "hypermeters", "hyperparameter", "hyperparams")
+_NOTHING = frozenset({"", "none", "null", "na", "nil", "unknown", "notspecified", "unspecified", "tbd"})
+_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?")
+_LAYER_NAME_KEYS = ("type", "name", "layer", "layertype", "class", "classname")
+
+
+def read_plan(value: object) -> Plan:
+    """Read a plan from JSON text or from a decoded object.
+
+    Keys are compared by their letters and digits alone. Numbers may be text (the first number of
+    "0.001 - 0.01" counts) or lists; what is no number, or out of bounds, becomes None. Texts and
+    layers that are too long are cut, and layers past the schema's bound are dropped.
+
+    Raises:
+        ConfigError: not JSON, not an object, or no field of a plan in it.
+    """
+    table = _decoded(value) if isinstance(value, str) else value
+    if not isinstance(table, dict):
+        raise ConfigError("plan: must be a JSON object", hint="see the README for the format of a plan")
+    shapes = _find(table, "dataset", "data")
+    model = _find(table, "modelarchitecture", "architecture", "model")
+    numbers = _find(model, *_HYPERPARAMETERS) or _find(table, *_HYPERPARAMETERS) or _find(table, "training")
+    category_text = _text(_find(table, "taskcategory", "category", "task"), MAX_TEXT_CHARS)
+    layers = tuple(_read_layers(model))[:MAX_LAYERS]
+    if not (category_text or layers or shapes or numbers):
+        raise ConfigError("plan: has none of a plan's fields", hint="see the README for the format of a plan")
+    dataset_input = _text(_find(shapes, "input", "inputs"), MAX_TEXT_CHARS)
+    dataset_output = _text(_find(shapes, "output", "outputs"), MAX_TEXT_CHARS)
+    batch_size = _number(_find(numbers, "batchsize"), 10**6)
+    epochs = _number(_find(numbers, "epochs", "epoch", "numepochs"), 10**7)
+    return Plan(
+        category=(
+            canonical_category(category_text)
+            or canonical_category(f"{dataset_input} {dataset_output}")
+            or FALLBACK_CATEGORY
+        ),
+        dataset_input=dataset_input,
+        dataset_output=dataset_output,
+        preprocess=_text(_find(table, "preprocess", "preprocessing"), MAX_TEXT_CHARS),
+        layers=layers,
+        optimizer=_text(_find(numbers, "optimizer", "optimiser"), MAX_TEXT_CHARS),
+        loss=_text(_find(numbers, "lossfunction", "loss"), MAX_TEXT_CHARS),
+        learning_rate=_number(_find(numbers, "learningrate", "lr"), 1e4),
+        batch_size=None if batch_size is None else max(1, round(batch_size)),
+        epochs=None if epochs is None else max(1, round(epochs)),
+        metric=_text(_find(numbers, "evaluationmetric", "metric", "metrics"), MAX_TEXT_CHARS),
+    )
+
+
+def _decoded(text: str) -> object:
+    if len(text) > MAX_JSON_CHARS:
+        raise ConfigError(
+            f"plan: {len(text)} characters are too many", hint=f"at most {MAX_JSON_CHARS} are read"
+        )
+    try:
+        decoded: object = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise ConfigError(f"plan: not JSON ({exc})", hint="a plan is one JSON object") from exc
+    return decoded
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _find(table: object, *names: str) -> object:
+    """Return the first value under one of the plain `names`, in their order, or None."""
+    if not isinstance(table, dict):
+        return None
+    plain_keys = {_plain(key): key for key in reversed(table) if isinstance(key, str)}
+    for name in names:
+        if name in plain_keys:
+            found: object = table[plain_keys[name]]
+            return found
+    return None
+
+
+def _cut(text: str, max_chars: int) -> str:
+    printable = "".join(char if ord(char) >= 32 or char in "\n\t" else " " for char in text)
+    return printable.strip()[:max_chars].rstrip()
+
+
+def _text(value: object, max_chars: int) -> str:
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bool) or value is None:
+        return ""
+    elif isinstance(value, int | float):
+        text = str(value)
+    elif isinstance(value, list):
+        text = ", ".join(filter(None, (_text(item, max_chars) for item in value[:50])))
+    elif isinstance(value, dict):
+        parts = ((str(key), _text(item, max_chars)) for key, item in list(value.items())[:50])
+        text = ", ".join(f"{key}: {part}" for key, part in parts if part)
+    else:
+        return ""
+    text = _cut(text, max_chars)
+    return "" if _plain(text) in _NOTHING and text.isascii() else text
+
+
+def _number(value: object, maximum: float) -> float | None:
+    if isinstance(value, list):
+        readable = (_number(item, maximum) for item in value[:50] if not isinstance(item, list))
+        return next((number for number in readable if number is not None), None)
+    if isinstance(value, str):
+        found = _NUMBER.search(value.replace(",", "")[:200])
+        value = float(found.group()) if found else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and 0 < number <= maximum else None
+
+
+def _read_layers(model: object) -> Iterator[str]:
+    layers = _find(model, "layers", "layer")
+    if layers is None and isinstance(model, dict):
+        skipped = {"layers", "layer", *_HYPERPARAMETERS}
+        layers = {key: item for key, item in model.items() if _plain(str(key)) not in skipped}
+    elif layers is None:
+        layers = model
+    if isinstance(layers, str):
+        layers = re.split(r"\n+|;\s+|\s*(?:->|→)\s*", layers)
+    for text in _flat_layers(layers, MAX_DEPTH):
+        if cut := _cut(text, MAX_LAYER_CHARS):
+            yield cut
+
+
+def _flat_layers(value: object, depth: int) -> Iterator[str]:
+    """Yield layer texts from strings, nested lists and tables, in their order."""
+    if isinstance(value, str):
+        yield value
+    elif depth == 0 or not isinstance(value, list | dict):
+        return
+    elif isinstance(value, list):
+        for item in value:
+            yield from _flat_layers(item, depth - 1)
+    elif isinstance(name := _find(value, *_LAYER_NAME_KEYS), str):
+        skipped = {key for key in value if _plain(str(key)) in _LAYER_NAME_KEYS}
+        yield _call(name, {key: item for key, item in value.items() if key not in skipped})
+    else:
+        for key, item in value.items():
+            if isinstance(item, list) and any(isinstance(part, str | list | dict) for part in item):
+                yield from _flat_layers(item, depth - 1)
+            elif isinstance(item, dict):
+                yield _call(str(key), item)
+            elif isinstance(item, str):
+                yield f"{key}: {item}"
+            else:
+                yield _call(str(key), {"": item})
+
+
+def _call(name: str, arguments: dict[object, object]) -> str:
+    """Write a layer given as a table in the form of a call."""
+    if name.endswith(")"):
+        return name
+    parts = []
+    for key, item in arguments.items():
+        if item is None:
+            continue
+        shown = str(tuple(item)) if isinstance(item, list) else repr(item)
+        parts.append(f"{key}={shown}" if key else shown)
+    return f"{name}({', '.join(parts)})"

@@ -1,0 +1,1 @@
+"""Verification: static checks, plan compliance, smoke run in a sandbox."""
