@@ -1,0 +1,1 @@
+"""The bundled samples, and the command that proves that each still runs."""

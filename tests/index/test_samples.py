@@ -1,0 +1,183 @@
+"""The bundled samples keep the section contract, follow their plans and differ from each other."""
+
+import ast
+import functools
+import hashlib
+import io
+import itertools
+import json
+import re
+import sys
+import tokenize
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlcodegen_local.plan.categories import CATEGORIES
+from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.retrieval.samples import load_samples
+from dlcodegen_local.sections import REQUIRED_FUNCTIONS, SECTION_NAMES, Sections
+from dlcodegen_local.verification.compliance import measure_compliance
+from dlcodegen_local.verification.static import check_source
+from index.check import RECORD_KEYS, SAMPLES_DIR, has_finite_loss, run_sample
+
+SCRIPTS = sorted(SAMPLES_DIR.glob("*.py"))
+ALLOWED_PACKAGES = {"keras", "numpy", "tensorflow"}
+FORBIDDEN_MODULES = {"socket", "subprocess", "urllib", "http", "ftplib", "pickle", "shelve", "ctypes"}
+COMMON_DEFAULTS = {
+    "data_dir": "data",
+    "output_dir": "outputs",
+    "synthetic": False,
+    "synthetic_samples": 64,
+    "seed": 42,
+}
+MAIN = """if __name__ == "__main__":
+    config = parse_config()
+    print(train(config))
+    print(evaluate(config))
+    print(predict(config).shape)"""
+
+each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+def record_of(script: Path) -> dict[str, Any]:
+    return json.loads(script.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def config_defaults(body: str) -> dict[str, object]:
+    """Return field -> literal default of `class Config`."""
+    (cls,) = (n for n in ast.parse(body).body if isinstance(n, ast.ClassDef) and n.name == "Config")
+    fields = [node for node in cls.body if isinstance(node, ast.AnnAssign)]
+    return {node.target.id: ast.literal_eval(node.value) for node in fields}
+
+
+def top_level_names(body: str) -> set[str]:
+    """Return what a section defines: functions, classes and constants."""
+    names: set[str] = set()
+    for node in ast.parse(body).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            targets = ast.walk(ast.Tuple(elts=node.targets))
+            names |= {name.id for name in targets if isinstance(name, ast.Name)}
+    return names
+
+
+@functools.cache
+def shingles(script: Path) -> frozenset[tuple[str, ...]]:
+    """Return the runs of five tokens of a script, without comments and layout."""
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    tokens = tokenize.generate_tokens(io.StringIO(script.read_text(encoding="utf-8")).readline)
+    texts = [token.string for token in tokens if token.type not in layout]
+    return frozenset(zip(*(texts[i:] for i in range(5)), strict=False))
+
+
+def test_there_are_enough_samples_for_every_category() -> None:
+    samples = load_samples(SAMPLES_DIR)
+    assert len(samples) >= 26
+    assert {sample.plan.category for sample in samples} == set(CATEGORIES)
+    assert len({sample.requirement for sample in samples}) == len(samples)
+
+
+@each_script
+def test_record_is_complete_and_names_this_file(script: Path) -> None:
+    record = record_of(script)
+    assert tuple(record) == RECORD_KEYS
+    assert record["id"] == script.stem
+    assert record["framework"] == "keras"
+    assert record["licence"] == "Apache-2.0"
+    assert record["sha256"] == hashlib.sha256(script.read_bytes()).hexdigest()
+    assert record["smoke"]["ok"] is True
+    assert set(record["smoke"]["versions"]) == {"python", "keras", "tensorflow"}
+
+
+@each_script
+def test_sections_stand_in_order_with_their_functions(script: Path) -> None:
+    source = script.read_text(encoding="utf-8")
+    sections = Sections.parse(source)
+    assert tuple(sections.bodies) == SECTION_NAMES
+    assert Sections.parse(sections.to_source()) == sections
+    assert sections.header.startswith("# SPDX-License-Identifier: Apache-2.0\n")
+    assert "\nData: " in (ast.get_docstring(ast.parse(source)) or "")
+    assert sections.bodies["main"] == MAIN
+    for section, functions in REQUIRED_FUNCTIONS.items():
+        assert set(functions) <= top_level_names(sections.bodies[section])
+    assert 100 <= len(source.splitlines()) <= 320
+
+
+@each_script
+def test_no_section_uses_a_later_one(script: Path) -> None:
+    bodies = Sections.parse(script.read_text(encoding="utf-8")).bodies
+    for place, section in enumerate(SECTION_NAMES):
+        later = set().union(*(top_level_names(bodies[name]) for name in SECTION_NAMES[place + 1 : -1]))
+        loaded = {node.id for node in ast.walk(ast.parse(bodies[section])) if isinstance(node, ast.Name)}
+        assert not loaded & later, section
+
+
+@each_script
+def test_config_agrees_with_the_plan(script: Path) -> None:
+    defaults = config_defaults(Sections.parse(script.read_text(encoding="utf-8")).bodies["config"])
+    plan = Plan.from_dict(record_of(script)["plan"])
+    assert COMMON_DEFAULTS.items() <= defaults.items()
+    for field in ("optimizer", "loss", "metric", "learning_rate", "batch_size", "epochs"):
+        assert defaults[field] == getattr(plan, field), field
+
+
+@each_script
+def test_code_follows_the_plan(script: Path) -> None:
+    plan = Plan.from_dict(record_of(script)["plan"])
+    compliance = measure_compliance(script.read_text(encoding="utf-8"), plan)
+    assert compliance.score is not None
+    assert compliance.score >= 0.9, compliance.fields
+
+
+@each_script
+def test_only_known_packages_and_no_way_out(script: Path) -> None:
+    source = script.read_text(encoding="utf-8")
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add((node.module or "").split(".")[0])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert not re.search(r"https?://|^/|^~|^[A-Z]:\\", node.value), node.value
+    assert modules <= ALLOWED_PACKAGES | set(sys.stdlib_module_names)
+    assert not modules & FORBIDDEN_MODULES
+    assert not [finding for finding in check_source(source) if finding.severity == "error"]
+
+
+def test_no_two_samples_are_nearly_the_same() -> None:
+    for left, right in itertools.combinations(SCRIPTS, 2):
+        a, b = shingles(left), shingles(right)
+        assert len(a & b) / len(a | b) < 0.6, (left.stem, right.stem)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("Epoch 1/1\n{'loss': 0.5, 'val_loss': 1.0}\n{'accuracy': 1.0}\n(2, 4)\n", True),
+        ("{'loss': nan}\n{}\n(2, 4)\n", False),
+        ("{'accuracy': 1.0}\n{}\n(2, 4)\n", False),
+        ("(2, 4)\n", False),
+    ],
+)
+def test_a_run_counts_only_with_a_finite_loss(output: str, expected: bool) -> None:
+    assert has_finite_loss(output) is expected
+
+
+def test_a_script_that_hangs_is_ended(tmp_path: Path) -> None:
+    script = tmp_path / "hangs.py"
+    script.write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
+    run = run_sample(script, timeout_s=0.5)
+    assert not run.ok
+    assert run.exit_code is None
+
+
+@pytest.mark.smoke
+def test_the_two_quickest_samples_run() -> None:
+    quickest = sorted(SCRIPTS, key=lambda path: (record_of(path)["smoke"]["cpu_seconds"], path.stem))[:2]
+    for script in quickest:
+        run = run_sample(script, timeout_s=120)
+        assert run.ok, run.output
