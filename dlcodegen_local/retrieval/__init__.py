@@ -1,0 +1,1 @@
+"""Retrieval: samples and the BM25 index over their plans."""

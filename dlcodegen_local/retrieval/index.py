@@ -7,12 +7,12 @@ Differs: a category with fewer than k samples is topped up from its neighbours, 
 
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from dlcodegen_local.plan.categories import CATEGORIES, NEIGHBOURS
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.samples import Sample
 
-_INDEX_FORMAT = 1
+_INDEX_FORMAT = 2
+_ANALYZER = "plan_text"
 _MAX_QUERY_TERMS = 400
 _HEAP_BYTES = 15_000_000
 
@@ -52,8 +53,8 @@ def plan_text(plan: Plan) -> str:
 
 
 def query_terms(text: str) -> list[str]:
-    """Cut a text into lower-case terms as tantivy's default tokenizer does (terms over 40 bytes go)."""
-    return [term for term in re.findall(r"[^\W_]+", text.lower()) if len(term.encode()) <= 40]
+    """Cut a text into terms as the index does: lower case, English stems, no stop words."""
+    return list(_analyzer().analyze(text))
 
 
 class SampleIndex:
@@ -71,7 +72,9 @@ class SampleIndex:
         self._index.reload()
         self._searcher = self._index.searcher()
 
-    def search(self, query: Plan | str, k: int, category: str | None = None, *, why: bool = False) -> list[Hit]:
+    def search(
+        self, query: Plan | str, k: int, category: str | None = None, *, why: bool = False
+    ) -> list[Hit]:
         """Return at most k hits, best first; ties break on the sample's id.
 
         `category` defaults to the plan's. Without a category the whole pool is one partition.
@@ -145,25 +148,44 @@ def _content_hash(samples: Iterable[Sample]) -> str:
     return digest.hexdigest()
 
 
+@cache
+def _analyzer() -> Any:
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    for step in (
+        tantivy.Filter.remove_long(40),
+        tantivy.Filter.lowercase(),
+        tantivy.Filter.stopword("english"),
+        tantivy.Filter.stemmer("english"),
+    ):
+        builder = builder.filter(step)
+    return builder.build()
+
+
 def _schema() -> Any:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("category", stored=False, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("text", stored=False, tokenizer_name="default", index_option="freq")
+    builder.add_text_field("text", stored=False, tokenizer_name=_ANALYZER, index_option="freq")
     return builder.build()
 
 
 def _open_or_build(samples: Sequence[Sample], folder: Path) -> Any:
     try:
         if _is_intact(folder):
-            return tantivy.Index.open(str(folder / "files"))
+            return _open(folder)
     except ValueError:
         pass  # damaged in a way that the hashes do not cover: build it anew
     try:
         _build(samples, folder)
-        return tantivy.Index.open(str(folder / "files"))
+        return _open(folder)
     except (OSError, ValueError) as exc:
         raise ArtifactError(f"{folder}: the index cannot be built: {exc}", hint="free space there") from exc
+
+
+def _open(folder: Path) -> Any:
+    index = tantivy.Index.open(str(folder / "files"))
+    index.register_tokenizer(_ANALYZER, _analyzer())
+    return index
 
 
 def _is_intact(folder: Path) -> bool:
@@ -187,6 +209,7 @@ def _build(samples: Sequence[Sample], folder: Path) -> None:
         files = staging / "files"
         files.mkdir()
         index = tantivy.Index(_schema(), path=str(files))
+        index.register_tokenizer(_ANALYZER, _analyzer())
         writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         for sample in sorted(samples, key=lambda sample: sample.id):
             writer.add_document(

@@ -40,7 +40,9 @@ def load_samples(pool: Path) -> tuple[Sample, ...]:
     """
     paths = sorted(pool.glob("*.json")) if pool.is_dir() else []
     if not paths:
-        raise ArtifactError(f"{pool} holds no samples", hint="name a pool folder with NAME.py and NAME.json files")
+        raise ArtifactError(
+            f"{pool} holds no samples", hint="name a pool folder with NAME.py and NAME.json files"
+        )
     return tuple(_load_sample(path) for path in paths)
 
 
