@@ -9,7 +9,7 @@ import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dlcodegen_local.errors import ConfigError
 
@@ -23,6 +23,8 @@ OFFLINE_ENVIRONMENT = {
     "WANDB_MODE": "disabled",
     "PIP_NO_INDEX": "1",
 }
+# Idle threads of llama.cpp that spin take the time of those that work on a busy machine.
+THREADING_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 MAX_REQUIREMENT_BYTES = 20_000
 
 
@@ -60,7 +62,7 @@ class GenerationConfig:
     """Set the code model. `max_repairs` bounds how often a finding goes back to it."""
 
     model: Path
-    merge: str = "auto"
+    merge: Literal["auto", "free", "segments"] = "auto"
     temperature: float = 0.0
     seed: int = 0
     n_ctx: int | None = None
@@ -79,9 +81,14 @@ class VerificationConfig:
     timeout_s: float = 300.0
 
 
-def apply_offline_environment() -> None:
-    """Tell the libraries that phone home not to; must run before any of them is imported."""
+def prepare_environment() -> None:
+    """Set what libraries read when they load; must run before any of them is imported.
+
+    Those that phone home are told not to, whatever the user's environment says.
+    """
     os.environ.update(OFFLINE_ENVIRONMENT)
+    for name, value in THREADING_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def find_paths() -> Paths:
@@ -119,7 +126,9 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigError(f"{path} is not readable as TOML: {exc}", hint="correct the file") from exc
     if stray := [key for key, value in settings.items() if not isinstance(value, dict)]:
-        raise ConfigError(f"{path}: unknown key: {', '.join(sorted(stray))}", hint="put it under its command's table")
+        raise ConfigError(
+            f"{path}: unknown key: {', '.join(sorted(stray))}", hint="put it under its command's table"
+        )
     return settings
 
 

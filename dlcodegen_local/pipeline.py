@@ -87,11 +87,15 @@ class Engines:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hold one version of the program, and where its sections come from."""
+    """Hold one version of the program.
+
+    `provenance` says what wrote each section, `bases` after which sample it was written.
+    """
 
     origin: str
     source: str
     provenance: Mapping[str, str] = field(default_factory=dict)
+    bases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,14 +173,14 @@ def generate(
     hits = run.retrieve(plan)
     candidates = run.draft(plan, hits)
     chosen, verification = run.choose(plan, candidates)
-    used = {hit.sample.id: hit.sample.licence for hit in hits}
-    named = " ".join(chosen.provenance.values())
+    sources = {*chosen.provenance.values(), *chosen.bases.values()}
+    traced = {source.split(":", 1)[-1].removesuffix("+plan") for source in sources}
     return Outcome(
         plan=plan,
         method="dlcodegen",
         chosen=chosen,
         verification=verification,
-        licences={name: licence for name, licence in used.items() if name in named},
+        licences={hit.sample.id: hit.sample.licence for hit in hits if hit.sample.id in traced},
         seconds=time.monotonic() - began,
         tokens=run.tokens,
     )
@@ -254,7 +258,7 @@ class _Run:
                 lambda: comparative_merge(requirement, plan, first, second, llm, settings),
             )
         return [
-            Candidate(origin, draft.source, draft.provenance)
+            Candidate(origin, draft.source, draft.provenance, draft.bases)
             for origin in ("merge", "code-rag", "template-rag")
             if (draft := drafts.get(origin)) is not None and draft.source
         ]
@@ -273,7 +277,7 @@ class _Run:
                 return candidate, verification
         self.reporter.stage("compile")
         source = compile_plan(plan, self.config.framework)
-        provenance = {name: "compiler" for name in Sections.parse(source).bodies}
+        provenance = dict.fromkeys(Sections.parse(source).bodies, "compiler")
         self.reporter.done("no draft of the model passed its checks; the plan compiler wrote the project")
         compiled = Candidate("compiler", source, provenance)
         return compiled, self._verify(plan, compiled)
@@ -291,7 +295,7 @@ class _Run:
             mended = self._stage(f"repair {attempt + 1}", partial(self._repair, plan, *work))
             if mended is None or not mended.source or mended.source == best.source:
                 continue
-            version = Candidate("repair", mended.source, {**best.provenance, **mended.provenance})
+            version = Candidate("repair", mended.source, {**best.provenance, **mended.provenance}, best.bases)
             after = self._verify(plan, version)
             if _merit(after) > _merit(found):
                 best, found = version, after

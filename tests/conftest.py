@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dlcodegen_local.config import apply_offline_environment
 
-apply_offline_environment()
+from dlcodegen_local.config import prepare_environment
+
+prepare_environment()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -84,6 +84,7 @@ def test_a_good_merge_is_delivered_as_merge(tmp_path):
     outcome, reporter, _, _ = run(tmp_path, llm)
     assert outcome.origin == "merge"
     assert "Return the merged model." in outcome.source
+    assert outcome.licences == {"first": "MIT", "second": "MIT"}
     assert outcome.verification.static_ok
     assert outcome.verification.compliance.score == 1.0
     assert reporter.stages[:5] == ["retrieve", "code-rag", "template", "template-rag", "merge"]

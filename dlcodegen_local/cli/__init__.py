@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dlcodegen_local import __version__
-from dlcodegen_local.config import apply_offline_environment, find_paths, read_settings
+from dlcodegen_local.config import prepare_environment, find_paths, read_settings
 from dlcodegen_local.errors import ConfigError, DlcodegenError
 
 _COMMANDS = {
@@ -73,7 +73,7 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    apply_offline_environment()
+    prepare_environment()
     try:
         outcome = cli.main(standalone_mode=False)
         sys.stdout.flush()

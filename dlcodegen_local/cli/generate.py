@@ -109,9 +109,8 @@ def _left_out(stages: str) -> frozenset[str]:
 
 def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "PipelineConfig":
     from dlcodegen_local.engines import bundled_model
-    from dlcodegen_local.pipeline import PipelineConfig
-
     from dlcodegen_local.generation.gguf_header import read_header
+    from dlcodegen_local.pipeline import PipelineConfig
 
     paths = find_paths()
     model = flags["model"] or bundled_model(paths.models)

@@ -1,0 +1,1 @@
+"""The code model: prompts, the four generation stages, sections, merge and repair."""

@@ -1,0 +1,281 @@
+"""Read the header of a GGUF file in Python, before a native parser sees it.
+
+Guarantees, for a header that is returned: magic and version are known, every count and length is
+bounded and within the file, keys and tensor names are unique, every tensor has a known type, sizes
+that do not overflow, an aligned offset, and lies within the file without overlapping another. Does
+not read weights, and does not prove that the architecture is complete.
+"""
+
+import mmap
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlcodegen_local.errors import ArtifactError
+
+MAX_KEYS = 4096
+MAX_TENSORS = 65_536
+MAX_KEY_BYTES = 1024
+MAX_STRING_BYTES = 1 << 20
+MAX_ARRAY_ITEMS = 4_000_000
+MAX_DIMENSIONS = 4
+_STRING, _ARRAY = 8, 9
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+# Tensor type: (values in a block, bytes of a block), as in ggml.
+_BLOCKS = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 40),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    16: (256, 66),
+    17: (256, 74),
+    18: (256, 98),
+    19: (256, 50),
+    20: (32, 18),
+    21: (256, 110),
+    22: (256, 82),
+    23: (256, 136),
+    24: (1, 1),
+    25: (1, 2),
+    26: (1, 4),
+    27: (1, 8),
+    28: (1, 8),
+    29: (256, 56),
+    30: (1, 2),
+    34: (256, 54),
+    35: (256, 66),
+    39: (32, 17),
+}
+
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """Hold the type and the length of an array of the metadata; its items are checked, not kept."""
+
+    kind: int
+    length: int
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Describe one tensor; `offset` counts from the start of the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class GgufHeader:
+    """Hold what a GGUF file says of itself."""
+
+    version: int
+    metadata: Mapping[str, object]
+    tensors: tuple[TensorInfo, ...]
+    size_bytes: int
+
+    @property
+    def architecture(self) -> str:
+        """Name the architecture, such as `llama`."""
+        return str(self.metadata.get("general.architecture", ""))
+
+    @property
+    def n_params(self) -> int:
+        """Count the weights."""
+        total = 0
+        for tensor in self.tensors:
+            count = 1
+            for size in tensor.shape:
+                count *= size
+            total += count
+        return total
+
+    def whole_number(self, key: str, default: int = 0) -> int:
+        """Return a whole number of the architecture's own keys, such as `block_count`."""
+        value = self.metadata.get(f"{self.architecture}.{key}", default)
+        return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def read_header(path: Path) -> GgufHeader:
+    """Read and check the header of a GGUF file.
+
+    Raises:
+        ArtifactError: the file is missing, no GGUF, cut, or says something that cannot be.
+    """
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise ArtifactError(f"{path} is not a file", hint="give the path of a .gguf file")
+        if size < 24:
+            raise ArtifactError(f"{path} is not a GGUF file: it has {size} bytes", hint=_HINT)
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return _parse(path, content)
+    except OSError as exc:
+        raise ArtifactError(f"{path} cannot be read: {exc.strerror or exc}", hint=_HINT) from exc
+
+
+_HINT = "give a complete GGUF file of a model, version 2 or 3, in one part"
+
+
+class _Cursor:
+    """Walk over the bytes of a header; every step stays inside the file."""
+
+    def __init__(self, path: Path, content: mmap.mmap) -> None:
+        self.path = path
+        self.content = content
+        self.position = 0
+
+    def refuse(self, reason: str) -> ArtifactError:
+        return ArtifactError(f"{self.path} is not a sound GGUF file: {reason}", hint=_HINT)
+
+    def skip(self, length: int) -> int:
+        start = self.position
+        if length < 0 or start + length > len(self.content):
+            raise self.refuse(f"cut after {len(self.content)} bytes, inside the header")
+        self.position = start + length
+        return start
+
+    def number(self, kind: str) -> int:
+        start = self.skip(struct.calcsize("<" + kind))
+        return int(struct.unpack_from("<" + kind, self.content, start)[0])
+
+    def string(self, maximum: int) -> str:
+        length = self.number("Q")
+        if length > maximum:
+            raise self.refuse(f"a text of {length} bytes in the header, at most {maximum} are allowed")
+        start = self.skip(length)
+        return self.content[start : start + length].decode("utf-8", "replace")
+
+    def value(self) -> object:
+        kind = self.number("I")
+        if kind == _STRING:
+            return self.string(MAX_STRING_BYTES)
+        if kind == _ARRAY:
+            return self.array()
+        if kind not in _SCALARS:
+            raise self.refuse(f"unknown type of value: {kind}")
+        start = self.skip(struct.calcsize("<" + _SCALARS[kind]))
+        return struct.unpack_from("<" + _SCALARS[kind], self.content, start)[0]
+
+    def array(self) -> ArrayInfo:
+        kind, length = self.number("I"), self.number("Q")
+        if length > MAX_ARRAY_ITEMS:
+            raise self.refuse(f"an array of {length} items, at most {MAX_ARRAY_ITEMS} are allowed")
+        if kind == _STRING:
+            for _ in range(length):
+                size = self.number("Q")
+                if size > MAX_STRING_BYTES:
+                    raise self.refuse(f"a text of {size} bytes in an array")
+                self.skip(size)
+        elif kind in _SCALARS:
+            self.skip(length * struct.calcsize("<" + _SCALARS[kind]))
+        else:
+            raise self.refuse(f"an array of unknown type: {kind}")
+        return ArrayInfo(kind, length)
+
+
+def _parse(path: Path, content: mmap.mmap) -> GgufHeader:
+    cursor = _Cursor(path, content)
+    if content[cursor.skip(4) : 4] != b"GGUF":
+        raise ArtifactError(f"{path} is not a GGUF file", hint=_HINT)
+    version = cursor.number("I")
+    if version not in (2, 3):
+        raise cursor.refuse(f"version {version}")
+    n_tensors, n_keys = cursor.number("Q"), cursor.number("Q")
+    if not 0 < n_tensors <= MAX_TENSORS or not 0 < n_keys <= MAX_KEYS:
+        raise cursor.refuse(f"{n_tensors} tensors and {n_keys} keys")
+    metadata: dict[str, object] = {}
+    for _ in range(n_keys):
+        key = cursor.string(MAX_KEY_BYTES)
+        if key in metadata:
+            raise cursor.refuse(f"the key {key!r} stands twice")
+        metadata[key] = cursor.value()
+    _check_metadata(metadata, cursor.refuse)
+    tensors = _tensors(cursor, n_tensors, _alignment(metadata, cursor.refuse))
+    return GgufHeader(version, metadata, tensors, len(content))
+
+
+def _alignment(metadata: Mapping[str, object], refuse: Callable[[str], ArtifactError]) -> int:
+    alignment = metadata.get("general.alignment", 32)
+    if not isinstance(alignment, int) or not 8 <= alignment <= 65_536 or alignment & (alignment - 1):
+        raise refuse(f"alignment {alignment}")
+    return alignment
+
+
+def _check_metadata(metadata: Mapping[str, object], refuse: Callable[[str], ArtifactError]) -> None:
+    split = metadata.get("split.count", 1)
+    if isinstance(split, int) and split > 1:
+        raise refuse(f"it is one of {split} parts; join them first")
+    architecture = metadata.get("general.architecture")
+    if not isinstance(architecture, str) or not architecture:
+        raise refuse("it names no architecture")
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(tokens, ArrayInfo) or tokens.kind != _STRING or not tokens.length:
+        raise refuse("it holds no vocabulary")
+    for key in ("scores", "token_type"):
+        array = metadata.get(f"tokenizer.ggml.{key}")
+        if array is not None and (not isinstance(array, ArrayInfo) or array.length != tokens.length):
+            raise refuse(f"tokenizer.ggml.{key} does not fit the vocabulary")
+    for key, value in metadata.items():
+        if key.startswith("tokenizer.ggml.") and key.endswith("_token_id"):
+            in_range = isinstance(value, int) and (value < tokens.length or value >= 0xFFFFFFFF)
+            if not in_range:
+                raise refuse(f"{key} is {value}, the vocabulary has {tokens.length} tokens")
+    for key, maximum in (("block_count", 1024), ("embedding_length", 1 << 20), ("context_length", 1 << 30)):
+        value = metadata.get(f"{architecture}.{key}")
+        if not isinstance(value, int) or not 0 < value <= maximum:
+            raise refuse(f"{architecture}.{key} is {value}")
+
+
+def _tensors(cursor: _Cursor, n_tensors: int, alignment: int) -> tuple[TensorInfo, ...]:
+    found: dict[str, TensorInfo] = {}
+    for _ in range(n_tensors):
+        tensor = _tensor(cursor, alignment)
+        if tensor.name in found:
+            raise cursor.refuse(f"the tensor {tensor.name!r} stands twice")
+        found[tensor.name] = tensor
+    start = -(-cursor.position // alignment) * alignment
+    tensors = [TensorInfo(t.name, t.shape, t.kind, start + t.offset, t.size_bytes) for t in found.values()]
+    end = 0
+    for tensor in sorted(tensors, key=lambda t: (t.offset, t.name)):
+        if tensor.offset < end:
+            raise cursor.refuse(f"the tensor {tensor.name!r} overlaps another")
+        end = tensor.offset + tensor.size_bytes
+        if end > len(cursor.content):
+            raise cursor.refuse(
+                f"cut: the tensor {tensor.name!r} ends at byte {end}, the file at {len(cursor.content)}"
+            )
+    return tuple(tensors)
+
+
+def _tensor(cursor: _Cursor, alignment: int) -> TensorInfo:
+    name = cursor.string(MAX_KEY_BYTES)
+    n_dims = cursor.number("I")
+    if not 1 <= n_dims <= MAX_DIMENSIONS:
+        raise cursor.refuse(f"the tensor {name!r} has {n_dims} dimensions")
+    shape = tuple(cursor.number("Q") for _ in range(n_dims))
+    kind, offset = cursor.number("I"), cursor.number("Q")
+    if kind not in _BLOCKS:
+        raise cursor.refuse(f"the tensor {name!r} is of unknown type {kind}")
+    block, block_bytes = _BLOCKS[kind]
+    count = 1
+    for size in shape:
+        count *= size
+    if min(shape) < 1 or count >= 1 << 48 or shape[0] % block:
+        raise cursor.refuse(f"the tensor {name!r} has the shape {shape}")
+    if offset % alignment or offset >= 1 << 62:
+        raise cursor.refuse(f"the tensor {name!r} has the offset {offset}")
+    return TensorInfo(name, shape, kind, offset, count // block * block_bytes)

@@ -1,0 +1,66 @@
+"""How much memory a model will take, and the context length that follows from it.
+
+Guarantees that a model that cannot fit is refused with figures before it is loaded. The figures are
+estimates: weights, key/value cache in 16 bits, and the buffers of one batch.
+"""
+
+from pathlib import Path
+
+from dlcodegen_local.errors import ArtifactError, ConfigError
+from dlcodegen_local.generation.gguf_header import ArrayInfo, GgufHeader
+
+DEFAULT_N_CTX = 16_384
+MIN_N_CTX = 512
+_BATCH_TOKENS = 256
+_FIXED_BYTES = 64 << 20
+
+
+def choose_context(header: GgufHeader, n_ctx: int | None, available: int | None = None) -> int:
+    """Return the context length: the one asked for, else what model and memory allow, halved to fit.
+
+    `available` is in bytes; None asks this machine.
+
+    Raises:
+        ArtifactError: the model does not fit into memory.
+        ConfigError: more is asked for than the model was trained for, or nothing.
+    """
+    trained = header.whole_number("context_length")
+    if n_ctx is not None and not 0 < n_ctx <= trained:
+        raise ConfigError(
+            f"n_ctx {n_ctx} is not between 1 and {trained}, which this model was trained for",
+            hint="leave n_ctx out to take what fits",
+        )
+    free = available_bytes() if available is None else available
+    wanted = n_ctx or min(trained, DEFAULT_N_CTX)
+    least = wanted if n_ctx else min(trained, MIN_N_CTX)
+    while needed_bytes(header, wanted) > free and wanted > least:
+        wanted = max(wanted // 2, least)
+    if (needed := needed_bytes(header, wanted)) > free:
+        raise ArtifactError(
+            f"the model needs about {needed >> 20} MiB of memory with a context of {wanted} tokens, "
+            f"{free >> 20} MiB are free",
+            hint="use a smaller model, a smaller n_ctx, or close other programs",
+        )
+    return wanted
+
+
+def needed_bytes(header: GgufHeader, n_ctx: int) -> int:
+    """Estimate the memory of a loaded model with a context of `n_ctx` tokens."""
+    heads = max(header.whole_number("attention.head_count", 1), 1)
+    kv_heads = header.whole_number("attention.head_count_kv", heads)
+    width = header.whole_number("embedding_length")
+    key = header.whole_number("attention.key_length", width // heads)
+    value = header.whole_number("attention.value_length", width // heads)
+    cache = n_ctx * header.whole_number("block_count") * kv_heads * (key + value) * 2
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    vocabulary = tokens.length if isinstance(tokens, ArrayInfo) else 0
+    buffers = _BATCH_TOKENS * 4 * (vocabulary + 16 * width)
+    return header.size_bytes + cache + buffers + _FIXED_BYTES
+
+
+def available_bytes() -> int:
+    """Return the memory that this machine can still give, in bytes."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise ArtifactError("the free memory of this machine is unknown", hint="a Linux with /proc is needed")

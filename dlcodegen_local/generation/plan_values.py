@@ -1,0 +1,310 @@
+"""Where a plan's values live in code: defaults of `Config`, sizes, and the slots of a template.
+
+Guarantees that code in which values were put differs from the original in these values only. A loss
+that needs labels in another form than the code makes, and names that Keras does not know, are left
+as they are and reported.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.generation.syntax import (
+    config_class,
+    config_defaults,
+    config_fields,
+    parse_module,
+)
+from dlcodegen_local.plan.extraction import extract
+from dlcodegen_local.plan.extraction_canonical import canonical_layers, sequence_similarity
+from dlcodegen_local.plan.layer_words import LAYERS
+from dlcodegen_local.plan.layers import LayerCall, parse_layer
+from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.plan.vocabulary import canonical_loss, canonical_metric, canonical_optimizer
+
+_OPTIMIZERS = ("adam", "sgd", "rmsprop", "adamw", "nadam", "adagrad", "adamax", "adadelta", "ftrl", "lion")
+_DISTANCES = ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error")
+_REGRESSION_LOSSES = (*_DISTANCES, "mean_squared_logarithmic_error", "huber", "log_cosh")
+_REGRESSION_METRICS = (*_DISTANCES, "root_mean_squared_error")
+_CLASSES = ("Classification", "Recognition")
+_PREPARING = ("Rescaling", "Normalization", "TextVectorization", "Random", "Resizing", "MelSpectrogram")
+
+
+def expected_defaults(
+    plan: Plan, config_body: str, own_plan: Plan | None = None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the defaults that `Config` should have under a plan, and notes on what cannot be kept.
+
+    Only fields that the section has are named. Hyperparameters come from the plan, sizes from its
+    input and output shapes; `own_plan`, the plan of the code as it is, tells which fields hold these.
+    """
+    has = config_defaults(config_body)
+    expected: dict[str, Any] = {}
+    notes: list[str] = []
+    for name in ("learning_rate", "batch_size", "epochs"):
+        value = getattr(plan, name)
+        if value is not None and name in has:
+            expected[name] = float(value) if name == "learning_rate" else value
+    for name, wanted, canonical, fits in (
+        ("optimizer", plan.optimizer, canonical_optimizer, _optimizer_fits),
+        ("loss", plan.loss, canonical_loss, _loss_fits),
+        ("metric", plan.metric, canonical_metric, _metric_fits),
+    ):
+        present = has.get(name)
+        value = canonical(wanted)
+        if not value or not isinstance(present, str) or canonical(present) == value:
+            continue
+        if fits(value, canonical(present)):
+            expected[name] = value
+        else:
+            notes.append(f"{name} {wanted!r} of the plan does not fit the code, which keeps {present!r}")
+    own_sizes = plan_sizes(own_plan) if own_plan else {}
+    for name, size in plan_sizes(plan).items():
+        default = has.get(name)
+        is_size = isinstance(default, int) and not isinstance(default, bool)
+        if is_size and (own_plan is None or own_sizes.get(name) == default):
+            expected[name] = size
+    return expected, tuple(notes)
+
+
+def _optimizer_fits(wanted: str, present: str) -> bool:
+    return wanted in _OPTIMIZERS
+
+
+def _loss_fits(wanted: str, present: str) -> bool:
+    return wanted in _REGRESSION_LOSSES and present in _REGRESSION_LOSSES
+
+
+def _metric_fits(wanted: str, present: str) -> bool:
+    if wanted == "accuracy":
+        return present == "auc"
+    return wanted in _REGRESSION_METRICS and present in _REGRESSION_METRICS
+
+
+def label_form(config_body: str) -> str:
+    """Return what the loss of a config says of the form of its labels; losses of numbers are all alike."""
+    loss = canonical_loss(str(config_defaults(config_body).get("loss", "")))
+    return "numbers" if loss in _REGRESSION_LOSSES else loss
+
+
+def differs_in_loss(config_body: str, plan: Plan) -> bool:
+    """Tell whether a config has another loss than the plan asks for."""
+    wanted = canonical_loss(plan.loss)
+    return bool(wanted) and canonical_loss(str(config_defaults(config_body).get("loss", ""))) != wanted
+
+
+def plan_sizes(plan: Plan) -> dict[str, int]:
+    """Return the sizes that a plan's shapes state, under the names that `Config` gives them."""
+    dims = shape_of(plan.dataset_input)
+    sizes: dict[str, int | None] = {}
+    if len(dims) in (3, 4) and ("Image" in plan.category or "Video" in plan.category):
+        *frames, height, width, channels = dims
+        sizes.update(image_height=height, image_width=width, num_channels=channels)
+        sizes["image_size"] = height if height == width else None
+        if frames:
+            sizes.update(num_frames=frames[0])
+    elif len(dims) == 2:
+        sizes.update(sequence_length=dims[0], window_size=dims[0], num_features=dims[1], num_channels=dims[1])
+    elif len(dims) == 1:
+        name = "num_features" if "Tabular" in plan.category else "sequence_length"
+        sizes[name] = dims[0] if dims[0] != 1 else None
+    output = shape_of(plan.dataset_output)
+    if output and output[-1] and output[-1] > 1 and any(word in plan.category for word in _CLASSES):
+        sizes["num_classes"] = output[-1]
+    if len(output) == 1 and plan.category == "Time Series Forecasting":
+        sizes["horizon"] = output[0]
+    return {name: size for name, size in sizes.items() if size}
+
+
+def shape_of(text: str) -> tuple[int | None, ...]:
+    """Return the first shape in a text without its batch dimension; None for an open size."""
+    match = re.search(r"\(([^()]*)\)", text)
+    parts = [part.strip() for part in match.group(1).split(",") if part.strip()] if match else []
+    if parts and not re.fullmatch(r"None|-1|N|[a-z]\w*", parts[0], re.IGNORECASE):
+        return ()
+    return tuple(int(part) if part.isdigit() and len(part) < 8 else None for part in parts[1:])
+
+
+def with_defaults(config_body: str, values: Mapping[str, Any]) -> str:
+    """Return the config section with other defaults; a number of 0.001 is written as it is read."""
+    texts = {name: _literal(value) for name, value in values.items()}
+    return _replace_defaults(config_body, texts)
+
+
+def complete_fields(
+    config_body: str, used: frozenset[str], others: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Return the config section with the fields in `used` that it lacks, as far as others have them.
+
+    The fields go behind the last one, as the first of `others` that has them writes them; their
+    names, sorted, are returned too.
+    """
+    node = config_class(config_body)
+    has = config_fields(config_body)
+    if node is None or not has or used <= has.keys():
+        return config_body, ()
+    lines: dict[str, str] = {}
+    for other in others:
+        for item in getattr(config_class(other), "body", []):
+            if (
+                isinstance(item, ast.AnnAssign)
+                and isinstance(item.target, ast.Name)
+                and item.value is not None
+            ):
+                name = item.target.id
+                if name in used and name not in has:
+                    lines.setdefault(name, ast.get_source_segment(other, item) or "")
+    last = max(item.end_lineno or 0 for item in node.body if isinstance(item, ast.AnnAssign))
+    text = config_body.split("\n")
+    text[last:last] = [f"    {lines[name]}" for name in sorted(lines)]
+    completed = "\n".join(text)
+    if not lines or parse_module(completed) is None:
+        return config_body, ()
+    return completed, tuple(sorted(lines))
+
+
+def with_slots(config_body: str, names: frozenset[str]) -> str:
+    """Return the config section with `{{name}}` in place of the defaults of these fields."""
+    return _replace_defaults(config_body, {name: f"{{{{{name}}}}}" for name in names})
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def _replace_defaults(config_body: str, texts: Mapping[str, str]) -> str:
+    node = config_class(config_body)
+    places = [
+        (item.value, texts[item.target.id])
+        for item in (node.body if node else ())
+        if isinstance(item, ast.AnnAssign)
+        and isinstance(item.target, ast.Name)
+        and item.target.id in texts
+        and item.value is not None
+    ]
+    return _replace(config_body, places)
+
+
+def _replace(body: str, places: list[tuple[ast.expr, str]]) -> str:
+    """Return code with texts in place of expressions, which may not overlap."""
+    lines = body.encode("utf-8").split(b"\n")
+    for node, text in sorted(places, key=lambda place: (place[0].lineno, place[0].col_offset), reverse=True):
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        before = lines[first][: node.col_offset]
+        after = lines[last][node.end_col_offset or 0 :]
+        lines[first : last + 1] = [before + text.encode("utf-8") + after]
+    return b"\n".join(lines).decode("utf-8")
+
+
+def with_layer_slot(model_body: str) -> str:
+    """Return the model section with the slot `{{layers}}` in place of the layers of `Sequential`.
+
+    A model that is written as calls on tensors keeps them: its structure is in the calls.
+    """
+    lists: list[ast.List] = []
+    for layers in _layer_lists(model_body):
+        if not any(_inside(layers, other) for other in lists):
+            lists.append(layers)
+    return _replace(model_body, [(layers, "[{{layers}}]") for layers in lists])
+
+
+def with_plan_layers(model_body: str, plan: Plan) -> str | None:
+    """Return the model section with the plan's layers in its only `Sequential`.
+
+    The section's own input and preparing layers stay, and its last layer where the plan ends in the
+    same kind: their sizes come from the config. None where the section is written otherwise, or
+    where a layer of the plan is none that Keras has or has an argument without a value.
+    """
+    lists = _layer_lists(model_body)
+    calls = [parse_layer(text) for text in plan.layers]
+    if len(lists) != 1 or not calls or not all(isinstance(item, ast.Call) for item in lists[0].elts):
+        return None
+    own = [(name, text) for name, text in _own_layers(model_body, lists[0])]
+    prefix = own[0][1].split("(")[0].rpartition(".")[0] if own else "keras.layers"
+    planned = [_rendered(call, prefix) for call in calls if call is not None and call.name != "Input"]
+    if not own or not planned or None in planned or None in calls:
+        return None
+    kept = []
+    wanted = {call.name for call in calls if call is not None}
+    for name, text in own:
+        if name != "Input" and (name in wanted or not name.startswith(_PREPARING)):
+            break
+        kept.append(text)
+    body = [text for text in planned if text]
+    if calls[-1] is not None and own[-1][0] == calls[-1].name:
+        body[-1] = own[-1][1]
+    indent = " " * (lists[0].elts[0].col_offset)
+    lines = "".join(f"{indent}{text},\n" for text in [*kept, *body])
+    filled = _replace(model_body, [(lists[0], f"[\n{lines}{indent[:-4]}]")])
+    return filled if parse_module(filled) is not None else None
+
+
+def _layer_lists(model_body: str) -> list[ast.List]:
+    """Return the lists of layers that `Sequential` is called with, in the order of the text."""
+    tree = parse_module(model_body)
+    found = [
+        node.args[0]
+        for node in (ast.walk(tree) if tree else ())
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") == "Sequential"
+        and node.args
+        and isinstance(node.args[0], ast.List)
+    ]
+    return sorted((node for node in found if isinstance(node, ast.List)), key=lambda node: node.lineno)
+
+
+def _own_layers(model_body: str, layers: ast.List) -> list[tuple[str, str]]:
+    """Return the class name and the text of each layer of a list."""
+    pairs = []
+    for item in layers.elts:
+        text = ast.get_source_segment(model_body, item) or ""
+        pairs.append((text.split("(")[0].rpartition(".")[2], text))
+    return pairs
+
+
+def _rendered(call: LayerCall, prefix: str) -> str | None:
+    """Return a layer as code, or None for a name or a value that would not stand in it."""
+    if call.name not in LAYERS:
+        return None
+    parts: list[str] = []
+    for key, value in [*(("", value) for value in call.args), *call.kwargs.items()]:
+        if isinstance(value, LayerCall):
+            inner = _rendered(value, prefix)
+            if inner is None:
+                return None
+            text = inner
+        elif value is None or isinstance(value, str | int | float | bool | tuple):
+            text = json.dumps(value) if isinstance(value, str) else repr(value)
+        else:
+            return None
+        parts.append(f"{key}={text}" if key else text)
+    return f"{prefix}.{call.name}({', '.join(parts)})"
+
+
+def _inside(node: ast.expr, other: ast.expr) -> bool:
+    start, end = (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
+    return (other.lineno, other.col_offset) <= start and end <= (
+        other.end_lineno or 0,
+        other.end_col_offset or 0,
+    )
+
+
+def mismatches(section: str, body: str, plan: Plan, expected: Mapping[str, Any], context: str = "") -> float:
+    """Return how far a section is from the plan: 0 where it agrees, or where the plan says nothing of it.
+
+    For [config] the number of defaults that differ from `expected`; for [model] 1 minus the likeness
+    of its layers to the plan's, in hundredths. `context` is the code from which it takes values.
+    """
+    if section == "config":
+        has = config_defaults(body)
+        return float(sum(has.get(name) != value for name, value in expected.items()))
+    if section != "model" or not plan.layers:
+        return 0.0
+    try:
+        found = canonical_layers(extract(f"{context}\n\n\n{body}").layers)
+    except ConfigError:
+        return 1.0
+    return round(1 - sequence_similarity(canonical_layers(plan.layers), found), 2)

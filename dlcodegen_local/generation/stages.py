@@ -1,0 +1,163 @@
+"""The stages of the method: two drafts and a template. Paper: III-D.
+
+Every stage is a function of what it is given and of the model; it keeps nothing. The comparative
+merge is in `merge`, the repair in `repair`. Stages that run in the order code_rag_draft, template,
+template_rag_draft, merge share the start of their prompts, so that the model reads it once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dlcodegen_local.errors import GenerationError
+from dlcodegen_local.generation.budget import fit_prompt
+from dlcodegen_local.generation.drafting import Base, draft_by_sections
+from dlcodegen_local.generation.extraction import extract_code
+from dlcodegen_local.generation.llm import CodeLLM, Prompt
+from dlcodegen_local.generation.merge import comparative_merge
+from dlcodegen_local.generation.prompts import code_rag_prompt, template_prompt, template_rag_prompt
+from dlcodegen_local.generation.results import GenerationSettings, ReferenceSample, StageLog, StageResult
+from dlcodegen_local.generation.segments import cut_source, reconcile
+from dlcodegen_local.generation.templating import choose_template
+from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.sections import SECTION_NAMES, Sections
+
+__all__ = ["code_rag_draft", "comparative_merge", "template", "template_rag_draft"]
+
+
+def code_rag_draft(
+    requirement: str,
+    plan: Plan,
+    samples: Sequence[ReferenceSample],
+    llm: CodeLLM,
+    settings: GenerationSettings,
+) -> StageResult:
+    """Draft a script from requirement, plan and the top sample.
+
+    Raises:
+        GenerationError: there is no sample, the model wrote no code, or nothing fits its context.
+    """
+    log = StageLog("code_rag_draft", llm, settings)
+    sample = _at_least(log, samples, 1)[0]
+    sections = cut_source(sample.source)
+    if settings.by_sections(llm, settings.drafting) and sections is not None:
+        origins = dict.fromkeys(SECTION_NAMES, f"sample:{sample.id}")
+        draft = draft_by_sections(
+            log, requirement, plan, Base(sections.bodies, sections, origins, sample.plan)
+        )
+        return log.result(draft.source, draft.provenance, origins)
+    materials = {"sample": sample.source, "requirement": requirement}
+    source = _write_script(
+        log, materials, lambda kept: code_rag_prompt(kept["requirement"], plan, kept["sample"])
+    )
+    return _whole_result(log, source, {"*": f"sample:{sample.id}"})
+
+
+def template(
+    requirement: str,
+    plan: Plan,
+    samples: Sequence[ReferenceSample],
+    llm: CodeLLM,
+    settings: GenerationSettings,
+) -> StageResult:
+    """Abstract the template that the top two samples share; with one sample, its own template.
+
+    Requirement and plan only tell which sizes vary; the template does not depend on their values.
+
+    Raises:
+        GenerationError: there is no sample, or the model wrote no code.
+    """
+    log = StageLog("template", llm, settings)
+    pair = _at_least(log, samples, 1)[:2]
+    cut = [sections for sample in pair if (sections := cut_source(sample.source)) is not None]
+    if settings.by_sections(llm, settings.drafting) and len(cut) == len(pair):
+        ids = [f"sample:{sample.id}" for sample in pair]
+        chosen, origins = choose_template(log, plan, dict(zip(ids, cut, strict=True)))
+        return log.result(chosen.to_source(), origins, origins)
+    materials = {"first": pair[0].source, "second": pair[-1].source if len(pair) > 1 else ""}
+    source = _write_script(log, materials, lambda kept: template_prompt(kept["first"], kept["second"]))
+    return _whole_result(log, source, {"*": ", ".join(f"sample:{sample.id}" for sample in pair)})
+
+
+def template_rag_draft(
+    requirement: str,
+    plan: Plan,
+    template_result: StageResult,
+    samples: Sequence[ReferenceSample],
+    llm: CodeLLM,
+    settings: GenerationSettings,
+) -> StageResult:
+    """Draft a script from requirement, plan and template.
+
+    `samples` are those that the template was made from: section by section, they stand in where
+    the model's own section is not sound, with the plan's values put in.
+
+    Raises:
+        GenerationError: there is no template, or the model wrote no code.
+    """
+    log = StageLog("template_rag_draft", llm, settings)
+    if not template_result.source:
+        raise GenerationError("template_rag_draft: there is no template", hint="run the template stage")
+    sections = cut_source(template_result.source)
+    fallback = _filled(template_result, samples)
+    if settings.by_sections(llm, settings.drafting) and sections is not None and fallback is not None:
+        owner = template_result.provenance.get("config")
+        own_plan = next((s.plan for s in samples if f"sample:{s.id}" == owner), None)
+        base = Base(sections.bodies, fallback, template_result.provenance, own_plan, "template")
+        draft = draft_by_sections(log, requirement, plan, base)
+        return log.result(draft.source, draft.provenance, template_result.bases)
+    materials = {"template": template_result.source, "requirement": requirement}
+    source = _write_script(
+        log, materials, lambda kept: template_rag_prompt(kept["requirement"], plan, kept["template"])
+    )
+    return _whole_result(log, source, template_result.bases)
+
+
+def _filled(template_result: StageResult, samples: Sequence[ReferenceSample]) -> Sections | None:
+    """Return the template with its slots filled by the samples it came from; None for a written one."""
+    known = {
+        f"sample:{sample.id}": sections
+        for sample in samples
+        if (sections := cut_source(sample.source)) is not None
+    }
+    chosen = template_result.provenance
+    if not chosen or not set(chosen.values()) <= set(known):
+        return None
+    return reconcile(chosen, known, known[chosen.get("data", next(iter(known)))].header).sections
+
+
+def _at_least(log: StageLog, samples: Sequence[ReferenceSample], count: int) -> Sequence[ReferenceSample]:
+    if len(samples) < count:
+        raise GenerationError(
+            f"{log.name}: no sample was found", hint="add samples for this category to the pool"
+        )
+    return samples
+
+
+def _write_script(
+    log: StageLog, materials: Mapping[str, str], build: Callable[[Mapping[str, str]], Prompt]
+) -> str:
+    """Ask for a whole script and return the code of the answer."""
+    longest = max((log.llm.count_tokens(text) for text in materials.values()), default=0)
+    wanted = min(max(longest * 3 // 2, 1024), log.settings.max_answer_tokens)
+    prompt, budget = fit_prompt(log.name, log.llm, materials, build, wanted)
+    completion = log.complete(prompt, budget)
+    if completion.finish_reason != "stop":
+        log.note(
+            f"{log.name}: the answer ended after {completion.completion_tokens} tokens"
+            f" ({completion.finish_reason})"
+        )
+    found = extract_code(completion.text)
+    if found is None:
+        raise GenerationError(
+            f"{log.name}: no code block in the completion", hint="try another seed or another model"
+        )
+    log.notes += [f"{log.name}: {note}" for note in found.notes]
+    return found.code
+
+
+def _whole_result(log: StageLog, source: str, bases: Mapping[str, str]) -> StageResult:
+    sections = cut_source(source)
+    names = [name for name in SECTION_NAMES if sections and sections.bodies.get(name)]
+    shared = bases.get("*")
+    return log.result(
+        source, dict.fromkeys(names, "model"), dict.fromkeys(names, shared) if shared else bases
+    )
