@@ -173,8 +173,8 @@ def generate(
     hits = run.retrieve(plan)
     candidates = run.draft(plan, hits)
     chosen, verification = run.choose(plan, candidates)
-    sources = {*chosen.provenance.values(), *chosen.bases.values()}
-    traced = {source.split(":", 1)[-1].removesuffix("+plan") for source in sources}
+    named = ", ".join((*chosen.provenance.values(), *chosen.bases.values()))
+    traced = {source.split(":", 1)[-1].removesuffix("+plan") for source in named.split(", ")}
     return Outcome(
         plan=plan,
         method="dlcodegen",

@@ -106,7 +106,16 @@ def _merge_free(
     log.notes += [f"merge: {note}" for note in found.notes]
     sections = cut_source(found.code)
     names = [name for name in SECTION_NAMES if sections and sections.bodies.get(name)]
-    return log.result(found.code, dict.fromkeys(names, MODEL), {**second.bases, **first.bases})
+    return log.result(found.code, dict.fromkeys(names, MODEL), _joined_bases(first, second))
+
+
+def _joined_bases(first: StageResult, second: StageResult) -> dict[str, str]:
+    """Return what either draft was written after: the model has seen both."""
+    joined = {}
+    for name in sorted(first.bases.keys() | second.bases.keys()):
+        known = [draft.bases[name] for draft in (first, second) if name in draft.bases]
+        joined[name] = ", ".join(sorted({base for text in known for base in text.split(", ")}))
+    return joined
 
 
 def _merge_segments(
