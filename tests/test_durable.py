@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from dlcodegen_local.durable import check_new_folder, write_file, write_folder
 from dlcodegen_local.errors import ConfigError
 
@@ -58,7 +59,11 @@ def test_a_full_disk_leaves_nothing(tmp_path):
         "        print(exc.message)\n"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, env=os.environ
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ,
     )
     assert answer.stdout.count("cannot be written: File too large") == 2
     assert os.listdir(tmp_path) == []

@@ -19,11 +19,11 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[bytes]]:
     (tmp_path / "work").mkdir()
 
     def call(*arguments: str, stdin: bytes = b"", **changes: str) -> subprocess.CompletedProcess[bytes]:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(REPOSITORY), **changes}
+        fresh = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
         return subprocess.run(
             [sys.executable, "-m", "dlcodegen_local", *arguments],
             cwd=tmp_path / "work",
-            env=environment,
+            env={**fresh, **changes},
             input=stdin,
             capture_output=True,
             check=False,

@@ -85,11 +85,11 @@ def test_plan_batch_writes_one_row_an_item(run, tmp_path):
 
 def test_plan_edit_is_taken_and_a_wrong_edit_is_named(run, tmp_path):
     editor = tmp_path / "editor"
-    editor.write_text("#!/bin/sh\nsed -i 's/\"epochs\": .*,/\"epochs\": 77,/' \"$1\"\n")
+    editor.write_text('#!/bin/sh\nsed -i \'s/"epochs": .*,/"epochs": 77,/\' "$1"\n')
     editor.chmod(0o755)
     plan = json.loads(run("plan", "Classify birds", "--edit", EDITOR=str(editor)).stdout)
     assert plan["Model Architecture"]["Hyperparameters"]["epochs"] == 77
-    editor.write_text("#!/bin/sh\nsed -i 's/\"epochs\": .*,/\"epochs\": \"many\",/' \"$1\"\n")
+    editor.write_text('#!/bin/sh\nsed -i \'s/"epochs": .*,/"epochs": "many",/\' "$1"\n')
     answer = run("plan", "Classify birds", "--edit", EDITOR=str(editor))
     assert answer.returncode == 2
     assert "epochs: must be a whole number" in answer.stderr.decode()

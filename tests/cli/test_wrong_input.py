@@ -52,7 +52,13 @@ def test_usage_is_refused_with_2(run, tmp_path, arguments, word):
 
 
 @pytest.mark.parametrize(
-    ("stdin", "word"), [(b"\xff\xfe\x00binary", "UTF-8"), (b"a\x00b", "control"), (b"", "empty"), (b"x" * 100_000, "longer")]
+    ("stdin", "word"),
+    [
+        (b"\xff\xfe\x00binary", "UTF-8"),
+        (b"a\x00b", "control"),
+        (b"", "empty"),
+        (b"x" * 100_000, "longer"),
+    ],
 )
 def test_stdin_is_refused_with_2(run, stdin, word):
     refused(run("plan", "-", stdin=stdin), 2, word)
@@ -87,7 +93,7 @@ def test_a_read_only_folder_is_refused(run, tmp_path):
 
 
 def test_a_text_file_named_gguf_is_refused_with_3(run, tmp_path):
-    (tmp_path / "work/model.gguf").write_text("I am a poem about weights, and long enough to be read as a header.\n" * 9)
+    (tmp_path / "work/model.gguf").write_text("I am a poem, and long enough for a header.\n" * 9)
     refused(run("generate", "x", "-o", "out", "--model", "model.gguf"), 3, "model.gguf")
     refused(run("models", "info", "model.gguf"), 3, "GGUF")
     assert os.listdir(tmp_path / "work") == ["model.gguf"]

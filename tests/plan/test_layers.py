@@ -27,7 +27,10 @@ def test_calls_are_read_without_being_run(text: str, call: LayerCall) -> None:
 @pytest.mark.parametrize(
     ("text", "rendered"),
     [
-        ("A convolutional layer with 48 filters, kernel size 5x5 and ReLU", "Conv2D(48, (5, 5), activation='relu')"),
+        (
+            "A convolutional layer with 48 filters, kernel size 5x5 and ReLU",
+            "Conv2D(48, (5, 5), activation='relu')",
+        ),
         ("Dense layer (96 neurons) with tanh activation", "Dense(96, activation='tanh')"),
         ("dropout layer, dropout rate 0.35", "Dropout(0.35)"),
         ("Dropout of 40%", "Dropout(0.4)"),

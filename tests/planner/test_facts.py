@@ -1,0 +1,34 @@
+import pytest
+
+from dlcodegen_local.planner.facts import stated_facts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Use the Adam optimizer for 20 epochs.", {"optimizer": "adam", "epochs": 20}),
+        ("optimizer: SGD, learning rate of 0.01", {"optimizer": "sgd", "learning_rate": 0.01}),
+        ("a learning rate = 1e-3 and batch size 64", {"learning_rate": 0.001, "batch_size": 64}),
+        ("in batches of 1,024 for 5 training epochs", {"batch_size": 1024, "epochs": 5}),
+        ("Lernrate 0.002, 12 Epochen", {"learning_rate": 0.002, "epochs": 12}),
+        ("with binary cross-entropy loss", {"loss": "binary_crossentropy"}),
+        (
+            "loss function: mse; evaluation metric is F1 score",
+            {"loss": "mean_squared_error", "metric": "f1 score"},
+        ),
+        ("optimised with RMSprop as the optimizer", {"optimizer": "rmsprop"}),
+        ("between 10 epochs and 20 epochs", {}),
+        ("predict the epoch of fossils from 300 pictures", {}),
+        ("adam is my name; I sell 32 batches a day", {}),
+        ("0 epochs, batch size 0, learning rate 0", {}),
+        ("", {}),
+    ],
+)
+def test_only_what_is_said_counts(text, expected):
+    assert dict(stated_facts(text).values) == expected
+
+
+def test_the_dataset_text_counts_too():
+    facts = stated_facts("Classify flowers.", "Trained for 7 epochs before.")
+    assert dict(facts.values) == {"epochs": 7}
+    assert facts.notes() == ("epochs 7 is stated in the requirement",)
