@@ -58,7 +58,9 @@ class Manifest:
             if not path.is_file():
                 raise ArtifactError(f"{path} is missing", hint="restore the model folder")
             if path.stat().st_size != file.size or sha256_of(path) != file.sha256:
-                raise ArtifactError(f"{path} is damaged (its sha256 differs)", hint="restore the model folder")
+                raise ArtifactError(
+                    f"{path} is damaged (its sha256 differs)", hint="restore the model folder"
+                )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -80,7 +82,9 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError as exc:
         raise ArtifactError(f"{path} is missing", hint="name a model folder that has a manifest") from exc
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise ArtifactError(f"{path} is not a valid manifest: {exc!r}", hint="restore the model folder") from exc
+        raise ArtifactError(
+            f"{path} is not a valid manifest: {exc!r}", hint="restore the model folder"
+        ) from exc
     facts = {key: value for key, value in table.items() if key not in ("name", "kind", "licence", "files")}
     return Manifest(folder, name, kind, licence, files, facts)
 

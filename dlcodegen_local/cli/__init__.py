@@ -121,7 +121,7 @@ def _checked_settings(ctx: click.Context, settings: dict[str, dict[str, Any]]) -
             option.lstrip("-").replace("-", "_"): parameter.name
             for parameter in command.params
             for option in parameter.opts
-            if option.startswith("--")
+            if option.startswith("-")
         }
         if unknown := sorted(key for key in keys if key.replace("-", "_") not in names):
             raise ConfigError(f"dlcodegen.toml: [{table}] unknown key: {', '.join(unknown)}")

@@ -23,6 +23,11 @@ _ENTRY_POINTS = {
     "evaluate": "    print(evaluate(parse_config()))",
     "predict": "    print(predict(parse_config()).shape)",
 }
+_NOTEBOOK_RUN = """config = parse_config([])
+# config.synthetic = True  # no data at hand: make some
+print(train(config))
+print(evaluate(config))
+print(predict(config).shape)"""
 _SMOKE_TEST = '''"""Train, evaluate and predict once on synthetic data."""
 
 import math
@@ -127,8 +132,7 @@ def render_notebook(sections: Sections) -> str:
     for name in ("imports", *MODULES):
         if body := sections.bodies.get(name, "").strip():
             cells.append(_cell("code", name, body))
-    run = "config = parse_config([])\n# config.synthetic = True  # no data at hand: make some\nprint(train(config))\n"
-    cells.append(_cell("code", "run", run + "print(evaluate(config))\nprint(predict(config).shape)"))
+    cells.append(_cell("code", "run", _NOTEBOOK_RUN))
     notebook = {
         "cells": cells,
         "metadata": {

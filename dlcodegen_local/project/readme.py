@@ -93,7 +93,8 @@ def _smoke_line(smoke: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     time = f" in under {bound} s" if bound else ""
     loss = facts.get("loss")
     tail = f", loss {loss:.3g}" if isinstance(loss, float) and math.isfinite(loss) else ""
-    return f"- Smoke run: passed{time} (16 synthetic items, one epoch: train, save, load, evaluate, predict{tail})"
+    steps = "16 synthetic items, one epoch: train, save, load, evaluate, predict"
+    return f"- Smoke run: passed{time} ({steps}{tail})"
 
 
 def _plan_table(project: Project) -> str:

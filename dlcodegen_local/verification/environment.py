@@ -47,8 +47,10 @@ versions["python"] = sys.version
 json.dump({"modules": {name: exists(name) for name in names}, "versions": versions}, sys.stdout)
 """
 # Beside the answer it lists the public modules of the frameworks, so that one import serves for long.
+# Without has_ipv6 false, urllib3, which keras imports, opens a socket when it loads.
 _QUESTION_ATTRIBUTES = """
-import importlib, json, os, sys, types
+import importlib, json, os, socket, sys, types
+socket.has_ipv6 = False
 names = json.load(sys.stdin)
 answer = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)

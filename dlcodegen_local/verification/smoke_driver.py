@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+import socket
 import sys
 import traceback
 from pathlib import Path
@@ -28,6 +29,7 @@ class CheckFailed(Exception):
 def main() -> int:
     """Run the stages in order. Returns 0, or 1 where one of them failed."""
     request = json.loads(Path("request.json").read_text(encoding="utf-8"))
+    socket.has_ipv6 = False  # else urllib3, which keras imports, opens a socket when it loads
     facts: dict[str, Any] = {"ok": False, "stage": "import"}
     _write(facts)
     try:
