@@ -201,7 +201,7 @@ def _class_metric(name: str, labels: str, kind: str, chosen: MetricChoice) -> st
         return ""
     extra = ', average="macro"' if name == "f1_score" and labels != "binary" else ""
     if name == "f1_score" and labels == "binary":
-        extra = ", threshold=0.5"
+        extra = ', average="micro", threshold=0.5'  # without an average it is an array
     if labels != "index":
         return f'keras.metrics.{cls}(name="{name}"{extra})'
     code = _SPARSE_CLASS.format(name=cls)

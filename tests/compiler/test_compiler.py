@@ -1,6 +1,7 @@
 import ast
 import importlib.util
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -121,3 +122,16 @@ def test_the_project_trains_evaluates_and_predicts(
     assert math.isfinite(project.train(config)["loss"])
     assert project.evaluate(config)
     assert len(project.predict(config)) == 3
+
+
+def test_every_f1_score_is_averaged_to_one_number():
+    for output, last in (
+        ("(batch_size, 1)", "Dense(1, activation='sigmoid')"),
+        ("(batch_size, 3)", "Dense(3)"),
+    ):
+        plan = Plan(
+            "Tabular Classification", "(batch_size, 8)", output, "", (last,), "adam", "", metric="f1_score"
+        )
+        calls = re.findall(r"F1Score\(name=.*\)", compile_plan(plan))
+        assert calls
+        assert all("average=" in call for call in calls)
