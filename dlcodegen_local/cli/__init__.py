@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dlcodegen_local import __version__
-from dlcodegen_local.config import prepare_environment, find_paths, read_settings
+from dlcodegen_local.config import find_paths, prepare_environment, read_settings
 from dlcodegen_local.errors import ConfigError, DlcodegenError
 
 _COMMANDS = {
