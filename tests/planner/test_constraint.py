@@ -1,4 +1,6 @@
 import math
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ from dlcodegen_local.planner.beam import BeamSettings, beam_search
 from dlcodegen_local.planner.constraint import (
     MAX_PLAN_TOKENS,
     MIN_PLAN_TOKENS,
+    NOTHING_STATED,
     PlanConstraint,
     PlanState,
 )
 from dlcodegen_local.planner.decoding import plan_of_tokens
+from dlcodegen_local.planner.stated_sizes import StatedSizes
 from dlcodegen_local.planner.text_rules import TextRules, nesting_after
 from tests.planner.toy import NoiseLogits, TableLogits, toy_tokenizer
 
@@ -21,8 +25,8 @@ VOCABULARY = TOKENIZER.vocabulary
 RULES = TextRules(TOKENIZER.token_texts())
 
 
-def plan_by_noise(seed, num_beams=1, scale=5.0, budget=MAX_PLAN_TOKENS, fixed=None):
-    constraint = PlanConstraint(VOCABULARY, RULES, fixed, budget)
+def plan_by_noise(seed, num_beams=1, scale=5.0, budget=MAX_PLAN_TOKENS, fixed=None, sizes=NOTHING_STATED):
+    constraint = PlanConstraint(VOCABULARY, RULES, fixed, sizes, budget)
     logits = NoiseLogits(VOCABULARY.vocab_size, seed, scale)
     result = beam_search(logits, [1], constraint, BeamSettings(num_beams, 1.0, budget))
     return result, [plan_of_tokens(h.token_ids, TOKENIZER, {}) for h in result.hypotheses]
@@ -105,6 +109,48 @@ def test_of_a_number_the_one_nearest_to_all_others_is_taken():
     logits[list(field.token_ids)] = np.log([0.3, 1e-9, 0.23, 0.24, 0.23])
     token_ids, _ = constraint.score(state, logits)
     assert [field.value(int(token_id)) for token_id in token_ids] == [20]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_stated_sizes_are_not_contradicted_whatever_the_logits(seed):
+    sizes = StatedSizes(image_size=(32, 96, 224)[seed % 3], num_classes=(2, 7, 11)[seed % 3])
+    category = VOCABULARY.field("category").first_id
+    result, plans = plan_by_noise(seed, scale=3.0, fixed={"category": category}, sizes=sizes)
+    assert_sound(plans[0])
+    assert sizes.num_classes == 2 or plans[0].loss != "binary_crossentropy"
+    if len(result.hypotheses[0].token_ids) < 200:
+        numbers = {int(run) for run in re.findall("[0-9]+", plans[0].dataset_output)}
+        assert numbers <= {sizes.num_classes}
+        sides = {n for n in map(int, re.findall("[0-9]+", plans[0].dataset_input)) if n > 15}
+        assert sides <= {sizes.image_size}
+
+
+def test_a_last_layer_of_another_number_of_classes_is_not_written():
+    constraint = PlanConstraint(VOCABULARY, RULES, None, StatedSizes(num_classes=7))
+    texts = RULES.token_texts
+    flat = np.zeros(VOCABULARY.vocab_size, dtype=np.float32)
+    state = replace(constraint.start(), place=8, style="calls", category=CATEGORIES[0])
+    state = replace(state, field="layer", nesting="(")
+    opened = constraint.score(replace(state, text=(texts.index("Dense("),)), flat)[0]
+    assert texts.index("7") in opened and texts.index("1") in opened and texts.index("0") not in opened
+    one = replace(state, text=(texts.index("Dense("), texts.index("1")))
+    assert texts.index(")") not in constraint.score(one, flat)[0]
+    seven = replace(state, text=(texts.index("Dense("), texts.index("7")))
+    assert texts.index(")") in constraint.score(seven, flat)[0]
+
+
+def test_a_third_equal_side_is_not_written():
+    constraint = PlanConstraint(VOCABULARY, RULES)
+    texts = RULES.token_texts
+    spelled = tuple(texts.index(char) for char in "(batch_size, 32, 32")
+    state = PlanState(
+        place=8, style="calls", category=CATEGORIES[0], field="input", text=spelled, nesting="("
+    )
+    flat = np.zeros(VOCABULARY.vocab_size, dtype=np.float32)
+    assert texts.index(", (3") in constraint.score(state, flat)[0]
+    state = replace(state, text=(*spelled, texts.index(","), texts.index(" ")))
+    assert texts.index("32") not in constraint.score(state, flat)[0]
+    assert texts.index("1") in constraint.score(state, flat)[0]
 
 
 def test_states_fork_without_touching_each_other():

@@ -28,6 +28,22 @@ def test_only_what_is_said_counts(text, expected):
     assert dict(stated_facts(text).values) == expected
 
 
+@pytest.mark.parametrize(
+    ("requirement", "dataset", "image_size", "num_classes"),
+    [
+        ("Sort 7 kinds of nuts on 160x160 photos", "", 160, 7),
+        ("images of 96 × 96 px in five different classes", "", 96, 5),
+        ("image size of 64", "2,000 pictures of 512x512 pixels, 12 categories", 64, 12),
+        ("10 classes or 12 classes, 32x32 or 64x64", "", None, None),
+        ("one class, 4x4 boards, 99999 types, 1,000 kinds", "", None, None),
+        ("640x480 frames", "", None, None),
+    ],
+)
+def test_sizes_count_where_one_alone_is_named(requirement, dataset, image_size, num_classes):
+    sizes = stated_facts(requirement, dataset).sizes
+    assert (sizes.image_size, sizes.num_classes) == (image_size, num_classes)
+
+
 def test_the_dataset_text_counts_too():
     facts = stated_facts("Classify flowers.", "Trained for 7 epochs before.")
     assert dict(facts.values) == {"epochs": 7}

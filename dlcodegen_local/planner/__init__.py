@@ -1,0 +1,1 @@
+"""The planner: requirement to plan, by constrained beam search."""

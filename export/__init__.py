@@ -1,0 +1,1 @@
+"""Training, ONNX and GGUF export, quantisation: the only place for torch and transformers."""

@@ -1,0 +1,139 @@
+"""Training rows of the planner: reading, leak check, canonical plans, augmentation.
+
+Guarantees that no requirement of an evaluation file, nor one nearly like it, is trained on. Reads
+the published files where they lie and writes nothing.
+"""
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.plan.reading import read_plan
+from dlcodegen_local.plan.schema import Plan
+
+EVALUATION_FILES = ("plans/validation.jsonl", "plans/test.jsonl", "code/tasks.jsonl")
+NEAR_JACCARD = 0.8
+_PREFIX = re.compile(r"^(?:i|we)\s+(?:want|aim|need|would like|am (?:looking|trying))\s+to\s+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Hold one requirement with its dataset attributes and its plan, as read."""
+
+    row_id: str
+    requirement: str
+    dataset: str
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Count the training rows that were left out, by reason."""
+
+    unreadable: int
+    same_requirement: int
+    near_requirement: int
+
+
+def read_rows(path: Path) -> tuple[list[Row], int]:
+    """Return the readable rows of a plans file and the number of unreadable ones."""
+    rows, unreadable = [], 0
+    for table in read_jsonl(path):
+        try:
+            plan = read_plan(table["plan"])
+        except ConfigError:
+            unreadable += 1
+            continue
+        rows.append(Row(table["id"], table["requirement"], _dataset_text(table["dataset_attributes"]), plan))
+    return rows, unreadable
+
+
+def training_rows(folder: Path) -> tuple[list[Row], Dropped]:
+    """Return the training rows that no evaluation requirement equals or nearly equals."""
+    rows, unreadable = read_rows(folder / "plans/train.jsonl")
+    held_out = [
+        table["requirement"]
+        for name in EVALUATION_FILES
+        if (folder / name).exists()
+        for table in read_jsonl(folder / name)
+    ]
+    exact = {_words(text) for text in held_out}
+    near = [_trigrams(text) for text in held_out]
+    kept, same, similar = [], 0, 0
+    for row in rows:
+        if _words(row.requirement) in exact:
+            same += 1
+        elif _is_near(_trigrams(row.requirement), near):
+            similar += 1
+        else:
+            kept.append(row)
+    return kept, Dropped(unreadable, same, similar)
+
+
+def augmented(row: Row, style: str, rng: random.Random) -> tuple[str, str]:
+    """Return requirement and dataset text as other people might have written them.
+
+    Only plans with layers as calls appear without the published opening words ("I want to"), so
+    that a stranger's sentence is answered in that style.
+    """
+    requirement, dataset = row.requirement, row.dataset
+    if style == "calls" and rng.random() < 0.15:
+        requirement = _PREFIX.sub("", requirement)
+        requirement = requirement[:1].upper() + requirement[1:]
+    if rng.random() < 0.2:
+        dataset = ""
+    elif rng.random() < 0.1:
+        dataset = dataset.split(". ")[0]
+    if rng.random() < 0.1:
+        requirement = requirement.lower().rstrip(".")
+    return requirement, dataset
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, object]]:
+    """Yield the objects of a file with one JSON object a line."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that training or its leak check reads."""
+    names = ("plans/train.jsonl", *EVALUATION_FILES)
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in names
+        if (folder / name).exists()
+    }
+
+
+def _dataset_text(attributes: object) -> str:
+    if isinstance(attributes, str):
+        return attributes
+    if isinstance(attributes, dict):
+        return ". ".join(f"{key}: {_dataset_text(value)}" for key, value in attributes.items())
+    if isinstance(attributes, list):
+        return ", ".join(_dataset_text(value) for value in attributes)
+    return "" if attributes is None else str(attributes)
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def _trigrams(text: str) -> frozenset[str]:
+    words = _words(text).split()
+    return frozenset(" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2)))
+
+
+def _is_near(grams: frozenset[str], others: list[frozenset[str]]) -> bool:
+    for other in others:
+        shared = len(grams & other)
+        if shared and shared / (len(grams) + len(other) - shared) >= NEAR_JACCARD:
+            return True
+    return False
