@@ -103,7 +103,8 @@ def find_paths() -> Paths:
         return (Path(value) if value.startswith("/") else home / default) / "dlcodegen"
 
     root = Path(__file__).resolve().parent.parent
-    share = root if (root / "models").is_dir() else Path(sys.prefix) / "share" / "dlcodegen"
+    is_clone = (root / "models" / "planner" / "manifest.json").is_file()
+    share = root if is_clone else Path(sys.prefix) / "share" / "dlcodegen"
     return Paths(
         config=xdg("XDG_CONFIG_HOME", ".config"),
         state=xdg("XDG_STATE_HOME", ".local/state"),

@@ -13,14 +13,19 @@ from pathlib import Path
 from dlcodegen_local.errors import ConfigError
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str, *, private: bool = False) -> None:
     """Replace one file atomically; the folder is made where it lacks.
 
+    A link is followed, and only a regular file is ever replaced. `private` lets nobody else read it.
+
     Raises:
-        ConfigError: the folder cannot be written, or the disk is full.
+        ConfigError: the place cannot be written or is no regular file, or the disk is full.
     """
     payload = content.encode() if isinstance(content, str) else content
     try:
+        path = path.resolve()
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} is not a regular file", hint="name another output file")
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     except OSError as exc:
@@ -29,6 +34,7 @@ def write_file(path: Path, content: bytes | str) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(payload)
             file.flush()
+            os.fchmod(file.fileno(), 0o600 if private else 0o644)
             os.fsync(file.fileno())
         os.replace(name, path)
         _sync_folder(path.parent)
@@ -50,6 +56,8 @@ def check_new_folder(folder: Path) -> None:
         raise ConfigError(f"{folder} exists and is not a folder", hint="name a new output folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} exists and is not empty", hint="name a new or an empty output folder")
+    if folder.is_mount():
+        raise ConfigError(f"{folder} is a mount point", hint="name a new folder in it")
     parent = folder.absolute().parent
     while not parent.exists():
         parent = parent.parent

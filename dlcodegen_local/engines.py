@@ -3,7 +3,6 @@
 Every heavy library is imported inside a function, so that a command pays for what it uses.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +71,3 @@ def bundled_model(models: Path) -> Path:
     manifest = read_manifest(models / "starter")
     manifest.check_files()
     return manifest.path_of(".gguf")
-
-
-LoadCodeModel = Callable[[GenerationConfig], "CodeLLM"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from dlcodegen_local import __version__
 from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
@@ -147,6 +148,9 @@ def run_inputs(request: Request, engines: Engines, config: PipelineConfig) -> di
         "index": engines.index.sha256,
         "k": config.retrieval.k,
         "model": {"name": engines.llm.info.name, "sha256": engines.llm.info.sha256},
+        "n_ctx": engines.llm.info.n_ctx,
+        "threads": generation.threads,
+        "version": __version__,
         "merge": generation.merge,
         "temperature": generation.temperature,
         "seed": generation.seed,
@@ -210,7 +214,10 @@ class _Run:
         assert self.engines.planner is not None
         self.reporter.stage("plan")
         result = self.engines.planner.plan(
-            self.request.requirement, self.request.dataset, num_beams=self.config.planner.num_beams
+            self.request.requirement,
+            self.request.dataset,
+            num_beams=self.config.planner.num_beams,
+            layer_style="calls",
         )
         for note in result.notes:
             self.reporter.note(note)
@@ -382,7 +389,7 @@ def _account(result: StageResult) -> str:
 
 
 def _merit(verification: Verification) -> tuple[bool, bool, float, int]:
-    """Rank versions: run before not run before failed, then compliance, then fewer findings."""
+    """Rank versions: without static errors, then with a smoke run passed, then by compliance and findings."""
     score = verification.compliance.score
     return (
         verification.static_ok,

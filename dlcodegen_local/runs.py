@@ -29,7 +29,7 @@ class RunRecord:
         self.notes: list[str] = []
         self._state = state
         self._stages: list[dict[str, Any]] = []
-        self._timings: dict[str, Any] = {}
+        self._timings: list[dict[str, Any]] = []
         self._status = "running"
         self._save()
 
@@ -38,7 +38,7 @@ class RunRecord:
         digest = _hash(value)
         self._store(self._state / "objects" / f"{digest}.json", value)
         self._stages.append({"name": name, "object": digest})
-        self._timings[name] = dict(timings)
+        self._timings.append({"name": name, **timings})
         self._save()
 
     def finish(self, status: str) -> None:
@@ -57,7 +57,7 @@ class RunRecord:
     def _store(self, path: Path, value: Mapping[str, Any]) -> None:
         try:
             if not self.notes:
-                write_file(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+                write_file(path, _text(value), private=True)
         except ConfigError as exc:
             self.notes.append(f"no run record is kept: {exc.message}")
 
@@ -74,3 +74,7 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
     return versions
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

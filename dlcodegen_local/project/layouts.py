@@ -5,6 +5,7 @@ holds the same code. Imports between modules are computed from names.
 """
 
 import ast
+import itertools
 import json
 import re
 import sys
@@ -17,7 +18,19 @@ from dlcodegen_local.sections import Sections
 
 MODULES = ("config", "data", "model", "train", "evaluate", "predict")
 LAYOUTS = ("project", "script", "notebook")
-DISTRIBUTIONS = {"keras": "keras", "numpy": "numpy", "tensorflow": "tensorflow-cpu", "torch": "torch"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "keras": "keras",
+    "matplotlib": "matplotlib",
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "tensorflow": "tensorflow-cpu",
+    "torch": "torch",
+    "torchvision": "torchvision",
+}
 _ENTRY_POINTS = {
     "train": "    print(train(parse_config()))",
     "evaluate": "    print(evaluate(parse_config()))",
@@ -94,20 +107,17 @@ def split_modules(sections: Sections) -> dict[str, str]:
     """Return the source of each module of the `project` layout, keyed by module name.
 
     Raises:
-        ValueError: a section does not parse.
+        SyntaxError: a section does not parse.
     """
-    imports = _split_statements(sections.bodies.get("imports", ""))
-    preamble = "\n".join(text for node, text in imports if not _is_import(node))
+    pool, bodies = _pooled_imports(sections)
     defined: dict[str, str] = {}
     modules = {}
     for name in MODULES:
-        body = sections.bodies.get(name, "")
-        if name == "config" and preamble:
-            body = f"{preamble}\n\n\n{body}"
+        body = bodies.get(name, "")
         entry = _ENTRY_POINTS.get(name, "")
         used = _used_names(body) | ({"parse_config"} if entry else set())
         own = _bound_names(body)
-        lines = [text for node, text in imports if _is_import(node) and _imports_any(node, used)]
+        lines = list(dict.fromkeys(text for node, text in pool if _imports_any(node, used - own)))
         siblings: dict[str, list[str]] = {}
         for used_name in sorted(used - own):
             if used_name in defined:
@@ -151,15 +161,57 @@ def _cell(kind: str, name: str, text: str) -> dict[str, Any]:
     return {**cell, "execution_count": None, "outputs": []} if kind == "code" else cell
 
 
+def _pooled_imports(sections: Sections) -> tuple[list[tuple[ast.stmt, str]], dict[str, str]]:
+    """Return all top-level imports, wherever they stand, and the sections' bodies without them.
+
+    What else stands in [imports] opens [config].
+    """
+    pool: list[tuple[ast.stmt, str]] = []
+    bodies: dict[str, str] = {}
+    for name in ("imports", *MODULES):
+        kept = []
+        for node, text in _split_statements(sections.bodies.get(name, "")):
+            if _is_import(node):
+                pool.append((node, text))
+            else:
+                kept.append(text)
+        bodies[name] = "\n".join(kept).strip("\n")
+    if opening := bodies.pop("imports"):
+        bodies["config"] = f"{opening}\n\n\n{bodies['config']}"
+    return pool, bodies
+
+
 def _split_statements(body: str) -> list[tuple[ast.stmt, str]]:
-    """Return every top-level statement with its text, comments above it included."""
-    lines = body.splitlines()
+    """Return every top-level statement with its text, and with the comments and blank lines above it.
+
+    Lines are cut at newlines alone, as the parser counts them; of statements that share a line, each
+    is written anew.
+    """
+    lines = body.split("\n")
+    nodes = ast.parse(body).body
+    shared = {
+        line
+        for first, second in itertools.pairwise(nodes)
+        if (line := first.end_lineno or first.lineno) >= _first_line(second)
+    }
     statements, start = [], 0
-    for node in ast.parse(body).body:
+    for node in nodes:
         end = node.end_lineno or node.lineno
-        statements.append((node, "\n".join(lines[start:end]).strip("\n")))
+        text = "\n".join(lines[start:end])
+        if {end, _first_line(node)} & shared:
+            text = ast.unparse(node)
+        statements.append((node, text.strip("\n") if _is_import(node) else text.rstrip()))
         start = end
+    if statements and (comment := "\n".join(lines[start:]).rstrip()):
+        node, text = statements[-1]
+        statements[-1] = (node, f"{text}\n{comment}")
     return statements
+
+
+def _first_line(node: ast.stmt) -> int:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return node.lineno
 
 
 def _is_import(node: ast.stmt) -> bool:
@@ -222,11 +274,11 @@ def _bound_names(body: str) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             bound.add(node.name)
         else:
-            bound |= {
-                child.id
-                for child in ast.walk(node)
-                if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
-            }
+            for child in ast.walk(node):
+                if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+                    bound.add(child.id)
+                elif isinstance(child, ast.Import | ast.ImportFrom):
+                    bound |= {_bound(alias) for alias in child.names}
     return bound
 
 

@@ -14,6 +14,13 @@ from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.project.layouts import MODULES
 
 _MAX_FILE_BYTES = 1_000_000
+# A notebook's last cell runs what the guard of a script does.
+_NOTEBOOK_MAIN = """# %% [main]
+if __name__ == "__main__":
+    config = parse_config()
+    print(train(config))
+    print(evaluate(config))
+    print(predict(config).shape)"""
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def _without_siblings(text: str) -> str:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return text  # static checks report it
-    lines = text.splitlines()
+    lines = text.split("\n")
     for node in tree.body:
         sibling = isinstance(node, ast.ImportFrom) and node.module in MODULES
         guard = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
@@ -102,4 +109,5 @@ def _notebook_source(path: Path) -> str:
         parts = [f"# %% [{cell.get('id', 'main')}]\n{''.join(cell['source'])}" for cell in cells]
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise ConfigError(f"{path} is not a valid notebook") from exc
-    return "\n\n\n".join(part for part in parts if not part.startswith("# %% [run]")) + "\n"
+    sections = [part for part in parts if not part.startswith("# %% [run]")]
+    return "\n\n\n".join([*sections, _NOTEBOOK_MAIN]) + "\n"

@@ -217,7 +217,7 @@ def _judge(result: SandboxResult, facts: dict[str, Any], plan: Plan | None) -> S
 def _failure(result: SandboxResult, facts: dict[str, Any], kept: dict[str, Any], stage: str) -> str:
     if result.stopped_by:
         kept["rule"], kept["log"] = "smoke-limit", _tail(result)
-        return f"{stage}: stopped at the limit on {result.stopped_by} after {result.seconds:.0f} s"
+        return f"{stage}: stopped at the limit on {result.stopped_by}"
     error = facts.get("error")
     if isinstance(error, dict):
         kept["error"] = {name: error.get(name) for name in _ERROR_FACTS}

@@ -1,15 +1,19 @@
 """The three checks of one program, in order of their cost: static, compliance, smoke run."""
 
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dlcodegen_local.config import VerificationConfig
 from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.project.layouts import MODULES, split_modules
+from dlcodegen_local.sections import Sections
 from dlcodegen_local.verification.compliance import measure_compliance
 from dlcodegen_local.verification.environment import Target
 from dlcodegen_local.verification.report import Compliance, Finding, SmokeResult, Verification
 from dlcodegen_local.verification.sandbox import Limits, Sandbox
-from dlcodegen_local.verification.smoke import smoke_findings, smoke_project, smoke_run
+from dlcodegen_local.verification.smoke import smoke_findings, smoke_project
 from dlcodegen_local.verification.static import check_project, check_source
 
 _LAYERS_FLOOR = 0.5
@@ -28,7 +32,19 @@ class Verifier:
     def inspect(self, source: str, plan: Plan | None) -> Verification:
         """Check without running the program."""
         findings = check_source(source, "project.py", self._target)
+        if all(finding.severity != "error" for finding in findings):
+            findings += self._module_findings(source)
         return Verification(findings, _compliance(source, plan), SmokeResult(None, 0.0, "not run"))
+
+    def _module_findings(self, source: str) -> tuple[Finding, ...]:
+        """Check the modules that the project writer would cut the program into."""
+        with tempfile.TemporaryDirectory(prefix="dlcodegen-modules-") as folder:
+            try:
+                write_modules(source, Path(folder))
+            except (SyntaxError, ValueError, IndexError, RecursionError) as exc:
+                return (Finding("project.py", 1, "sections", f"cannot be cut into modules: {exc}"),)
+            found = check_project(Path(folder), self._target)
+        return tuple(finding for finding in found if finding.severity == "error")
 
     def check_folder(self, folder: Path, source: str, plan: Plan | None) -> Verification:
         """Check a project folder whose modules joined are `source`, smoke run included.
@@ -40,11 +56,7 @@ class Verifier:
         inspected = Verification(findings, _compliance(source, plan), SmokeResult(None, 0.0, "not run"))
         if self._sandbox is None or not inspected.static_ok:
             return inspected
-        limits = Limits(wall_s=self._config.timeout_s)
-        smoke = smoke_project(
-            folder, python=self._config.python, sandbox=self._sandbox, plan=plan, limits=limits
-        )
-        return Verification(findings, inspected.compliance, smoke)
+        return Verification(findings, inspected.compliance, self._smoke(folder, plan))
 
     def prove(self, source: str, plan: Plan | None, inspected: Verification) -> Verification:
         """Add the smoke run to what `inspect` found; a program with static errors is not run.
@@ -54,9 +66,17 @@ class Verifier:
         """
         if self._sandbox is None or not inspected.static_ok:
             return inspected
-        limits = Limits(wall_s=self._config.timeout_s)
-        smoke = smoke_run(source, python=self._config.python, sandbox=self._sandbox, plan=plan, limits=limits)
+        with tempfile.TemporaryDirectory(prefix="dlcodegen-modules-") as folder:
+            write_modules(source, Path(folder))
+            smoke = self._smoke(Path(folder), plan)
         return Verification(inspected.findings, inspected.compliance, smoke)
+
+    def _smoke(self, folder: Path, plan: Plan | None) -> SmokeResult:
+        assert self._sandbox is not None
+        limits = Limits(wall_s=self._config.timeout_s)
+        return smoke_project(
+            folder, python=self._config.python, sandbox=self._sandbox, plan=plan, limits=limits
+        )
 
     def follows_plan(self, compliance: Compliance) -> bool:
         """Tell whether code follows its plan closely enough to stand for it, its layers above all."""
@@ -72,6 +92,7 @@ class Verifier:
         """
         found = [finding for finding in verification.findings if finding.severity == "error"]
         found += smoke_findings(verification.smoke)
+        found = [_in_script(source, finding) for finding in found]
         if not self.follows_plan(verification.compliance):
             fields = sorted(verification.compliance.fields.items(), key=lambda item: (item[1], item[0]))
             found += [_mismatch(source, name, score) for name, score in fields if score < 1.0][:3]
@@ -80,6 +101,29 @@ class Verifier:
 
 def _compliance(source: str, plan: Plan | None) -> Compliance:
     return measure_compliance(source, plan) if plan is not None else Compliance(None, {})
+
+
+def write_modules(source: str, folder: Path) -> None:
+    """Cut a program into the modules of a project folder.
+
+    Raises:
+        SyntaxError, ValueError: it cannot be cut, or is no text that can be written.
+    """
+    for name, text in split_modules(Sections.parse(source)).items():
+        (folder / f"{name}.py").write_bytes(text.encode())
+
+
+def _in_script(source: str, finding: Finding) -> Finding:
+    """Place a finding in a module at the line of the script that the module was cut from."""
+    name = finding.file.removesuffix(".py")
+    if name not in MODULES:
+        return finding
+    lines = source.split("\n")
+    start = next((i for i, line in enumerate(lines) if line.rstrip() == f"# %% [{name}]"), 0)
+    module = split_modules(Sections.parse(source))[name].split("\n")
+    text = module[finding.line - 1] if 0 < finding.line <= len(module) else ""
+    place = next((i for i in range(start, len(lines)) if text.strip() and lines[i] == text), start)
+    return replace(finding, file="project.py", line=place + 1)
 
 
 def _mismatch(source: str, name: str, score: float) -> Finding:
