@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint setup setup-dev check-pool clean
+.PHONY: demo test lint prove-offline setup setup-dev check-pool clean
 
 demo: setup
-	$(BIN)/dlcodegen generate "Build a model to classify images as violence or non-violence using deep learning" -o violence-classifier
+	test -e violence-classifier || $(BIN)/dlcodegen generate "Build a model to classify images as violence or non-violence using deep learning" -o violence-classifier
 	$(BIN)/python violence-classifier/train.py --synthetic --epochs 1 --data-dir violence-classifier/data --output-dir violence-classifier/outputs
 	@echo "The project is in violence-classifier/"
 
@@ -20,6 +20,10 @@ lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The count of network calls, with a minute of idling after each command.
+prove-offline: setup-dev
+	DLCODEGEN_TEST_IDLE_S=60 $(BIN)/python -m pytest tests/test_offline.py
 
 setup: $(VENV)/.installed
 

@@ -35,6 +35,8 @@ from dlcodegen_local.sections import Sections
 from dlcodegen_local.verification.report import Finding, Verification
 from dlcodegen_local.verification.verifier import Verifier
 
+SURE_OF_THE_TASK = 0.6
+
 
 class Reporter(Protocol):
     """Show a person what runs and how far it is."""
@@ -136,6 +138,14 @@ class Outcome:
         )
 
 
+def low_confidence(confidence: Mapping[str, float]) -> tuple[str, ...]:
+    """Return a warning where the planner is unsure of the task itself."""
+    sure = confidence.get("category", 1.0)
+    if sure >= SURE_OF_THE_TASK:
+        return ()
+    return (f"the planner is unsure what kind of task this is ({sure:.2f} of 1): check the plan",)
+
+
 def run_inputs(request: Request, engines: Engines, config: PipelineConfig) -> dict[str, Any]:
     """Return what a run depends on, as JSON: the same inputs give the same bytes."""
     generation = config.generation
@@ -219,7 +229,7 @@ class _Run:
             num_beams=self.config.planner.num_beams,
             layer_style="calls",
         )
-        for note in result.notes:
+        for note in (*result.notes, *low_confidence(result.confidence)):
             self.reporter.note(note)
         value = {"plan": result.plan.to_dict(), "log_prob": result.log_prob, "notes": list(result.notes)}
         self.record.add_stage("plan", value, {"seconds": result.seconds, "steps": result.steps})

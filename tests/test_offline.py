@@ -58,6 +58,8 @@ def command(*arguments: str) -> str:
         ("plan", "Classify images of birds"),
         ("search", "images of birds", "--why"),
         ("models", "list"),
+        ("doctor",),
+        ("verify", str(REPOSITORY / "index/samples/churn_dense.py")),
         ("generate", "Predict house prices from a table", "-o", "out", "--no-run"),
     ],
     ids=lambda arguments: arguments[0],

@@ -126,10 +126,14 @@ def test_a_finding_is_repaired_by_the_model(tmp_path):
 
 
 def test_a_repair_that_makes_it_worse_is_dropped(tmp_path):
-    llm = whole([fenced(TABLE), fenced(TABLE), fenced(TABLE), fenced("def train(:")])
-    outcome, _, _, _ = run(tmp_path, llm)
-    assert outcome.origin == "merge"
-    assert outcome.source.strip() == TABLE.strip()
+    broken = TABLE.replace("return model", "return modell")
+    worse = broken.replace('optimizer: str = "adam"', 'optimizer: str = "sgd"')
+    llm = whole([fenced(broken), fenced(broken), fenced(broken), fenced(worse)])
+    outcome, reporter, _, _ = run(tmp_path, llm)
+    assert {"repair 1", "repair 2"} <= set(reporter.stages)
+    assert "sgd" in worse
+    assert 'optimizer: str = "adam"' in llm.prompts[-1].user  # the better version is what is repaired
+    assert outcome.origin == "compiler"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ _NUMBER_WORDS = (
 _SQUARE = r"\b(\d{2,4})\s*(?:px|pixels?)?\s*[x×]\s*\1(?!\d)"
 _IMAGE_SIZE = r"\b(?:image size|bildgröße)(?:\s+(?:of|is|von))?\s+(\d{2,4})\b(?!\s*[x×])"
 _CLASSES = (
-    rf"(?<![\d.,])\b(\d{{1,4}}|{'|'.join(_NUMBER_WORDS[2:])})\s+(?:different\s+|distinct\s+)?"
+    rf"(?<![\d.,])\b(\d{{1,3}}(?:,\d{{3}})?|\d{{4,5}}|{'|'.join(_NUMBER_WORDS[2:])})\s+(?:different\s+|distinct\s+)?"
     r"(?:classes|categories|kinds|types|species|klassen|arten)\b"
 )
 
@@ -50,6 +50,11 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("batch_size", rf"\bbatches of\s+{_WHOLE}"),
     ("learning_rate", rf"\b(?:learning[ _-]rate|lernrate)\b{_IS}{_REAL}"),
 )
+_BEFORE_AN_ASIDE = re.compile(
+    r"(?:\d\s*(?:[-–]|to|or|bis|oder)|\b(?:patience(?:\s+of)?|every|each|after|last|first|per|alle|nach))\s*$",
+    re.IGNORECASE,
+)
+_AFTER_AN_ASIDE = re.compile(r"\s*(?:[-–]|to|or|bis|oder)\s*\d", re.IGNORECASE)
 _BOUNDS = {"epochs": 10**7, "batch_size": 10**6, "learning_rate": 100.0}
 
 
@@ -80,10 +85,15 @@ def stated_facts(requirement: str, dataset: str = "") -> StatedFacts:
     for name, pattern in _PATTERNS:
         for match in re.finditer(pattern, text, flags=re.IGNORECASE):
             value = _READERS[name](match.group(1))
-            if value is not None:
+            if value is not None and not _is_aside(text, *match.span(1)):
                 found.setdefault(name, set()).add(value)
     values = {name: values.pop() for name, values in sorted(found.items()) if len(values) == 1}
     return StatedFacts(values, _stated_sizes(requirement, text))
+
+
+def _is_aside(text: str, start: int, end: int) -> bool:
+    """Tell whether what stands there is one end of a range, or says when something happens."""
+    return bool(_BEFORE_AN_ASIDE.search(text[:start]) or _AFTER_AN_ASIDE.match(text[end:]))
 
 
 def _stated_sizes(requirement: str, text: str) -> StatedSizes:
@@ -91,7 +101,10 @@ def _stated_sizes(requirement: str, text: str) -> StatedSizes:
     sides = {int(match.group(1)) for match in re.finditer(_SQUARE, requirement, flags=re.IGNORECASE)}
     sides |= {int(match.group(1)) for match in re.finditer(_IMAGE_SIZE, requirement, flags=re.IGNORECASE)}
     counts = {match.group(1).lower() for match in re.finditer(_CLASSES, text, flags=re.IGNORECASE)}
-    classes = {_NUMBER_WORDS.index(count) if count in _NUMBER_WORDS else int(count) for count in counts}
+    classes = {
+        _NUMBER_WORDS.index(count) if count in _NUMBER_WORDS else int(count.replace(",", ""))
+        for count in counts
+    }
     return StatedSizes(
         image_size=sides.pop() if len(sides) == 1 and 16 <= min(sides) <= 4096 else None,
         num_classes=classes.pop() if len(classes) == 1 and 2 <= min(classes) <= 10_000 else None,

@@ -5,7 +5,6 @@ does, and that a model of other names than `planner.json` says is refused. Does 
 `files` does.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.errors import ArtifactError, PlanningError
 from dlcodegen_local.planner.beam import Logits
 
@@ -52,8 +52,7 @@ class OnnxModel:
     """
 
     def __init__(self, model: bytes | Path, dims: ModelDims, threads: int | None = None) -> None:
-        # Later releases of onnxruntime send telemetry unless told not to before their import.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        prepare_environment()  # later releases send telemetry unless told not to before their import
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -119,6 +119,8 @@ class PlanVocabulary:
                 isinstance(value, kind) and not isinstance(value, bool) for value in field.values
             ):
                 raise ValueError(f"{field.name}: no candidates, or of a wrong type")
+            if field.name in NUMBER_FIELDS and not all(0 < float(v) <= 1e7 for v in field.values):
+                raise ValueError(f"{field.name}: a candidate is out of bounds")
         if len(set(taken)) != len(taken) or max(taken) >= self.vocab_size or min(taken) <= 0:
             raise ValueError("control tokens overlap or lie outside the vocabulary")
         if not set(self.field("category").values) <= set(CATEGORIES):

@@ -20,7 +20,7 @@ import tantivy
 
 from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.durable import write_file
-from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.plan.categories import CATEGORIES, NEIGHBOURS
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.samples import Sample
@@ -62,6 +62,8 @@ class SampleIndex:
 
     def __init__(self, samples: Sequence[Sample], cache: Path) -> None:
         """Open the index of these samples below `cache`, building it where it lacks or is damaged.
+
+        Where the cache cannot be written the index is built in memory.
 
         Raises:
             ArtifactError: the index can be neither opened nor built.
@@ -178,8 +180,11 @@ def _open_or_build(samples: Sequence[Sample], folder: Path) -> Any:
     try:
         _build(samples, folder)
         return _open(folder)
-    except (OSError, ValueError) as exc:
-        raise ArtifactError(f"{folder}: the index cannot be built: {exc}", hint="free space there") from exc
+    except (OSError, ConfigError):
+        return _build_in_memory(samples)  # a cache that cannot be written costs time, not the answer
+    except ValueError as exc:
+        hint = f"remove {folder} and try again"
+        raise ArtifactError(f"{folder}: the index cannot be built: {exc}", hint=hint) from exc
 
 
 def _open(folder: Path) -> Any:
@@ -201,6 +206,22 @@ def _is_intact(folder: Path) -> bool:
         return False
 
 
+def _build_in_memory(samples: Sequence[Sample]) -> Any:
+    index = tantivy.Index(_schema())
+    _fill(index, samples)
+    return index
+
+
+def _fill(index: Any, samples: Sequence[Sample]) -> None:
+    index.register_tokenizer(_ANALYZER, _analyzer())
+    writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+    for sample in sorted(samples, key=lambda sample: sample.id):
+        document = tantivy.Document(id=sample.id, category=sample.plan.category, text=_document_text(sample))
+        writer.add_document(document)
+    writer.commit()
+    writer.wait_merging_threads()
+
+
 def _build(samples: Sequence[Sample], folder: Path) -> None:
     """Build beside the place and rename, so that two processes at once do not meet half an index."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -208,15 +229,7 @@ def _build(samples: Sequence[Sample], folder: Path) -> None:
     try:
         files = staging / "files"
         files.mkdir()
-        index = tantivy.Index(_schema(), path=str(files))
-        index.register_tokenizer(_ANALYZER, _analyzer())
-        writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
-        for sample in sorted(samples, key=lambda sample: sample.id):
-            writer.add_document(
-                tantivy.Document(id=sample.id, category=sample.plan.category, text=_document_text(sample))
-            )
-        writer.commit()
-        writer.wait_merging_threads()
+        _fill(tantivy.Index(_schema(), path=str(files)), samples)
         recorded = {
             path.name: sha256_of(path)
             for path in sorted(files.iterdir())

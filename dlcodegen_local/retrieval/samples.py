@@ -1,7 +1,8 @@
 """Samples: runnable projects with their plans, read from a pool folder.
 
 A pool folder holds `<id>.py` and `<id>.json` (title, requirement, framework, licence, source, plan,
-sha256 of the `.py`, smoke). Guarantees that a loaded sample is the file its sha256 names.
+sha256 of the `.py`, smoke). Guarantees that a loaded sample is the file its sha256 names, and that its
+texts and its code show on a screen what they say.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcodegen_local.errors import ArtifactError, ConfigError
+from dlcodegen_local.plain_text import find_unplain
 from dlcodegen_local.plan.schema import Plan
 
 _MAX_FILE_BYTES = 1_000_000
@@ -58,17 +60,23 @@ def _load_sample(path: Path) -> Sample:
             raise ArtifactError(f"{code_path} is damaged (its sha256 differs)", hint="restore the sample")
         return Sample(
             id=path.stem,
-            title=str(table["title"]),
-            requirement=str(table["requirement"]),
+            title=_plain_text(path, "title", str(table["title"])),
+            requirement=_plain_text(path, "requirement", str(table["requirement"])),
             plan=Plan.from_dict(table["plan"]),
             framework=str(table["framework"]),
             licence=str(table["licence"]),
             origin=str(table["source"]),
             sha256=digest,
-            source=code.decode("utf-8"),
+            source=_plain_text(code_path, "code", code.decode("utf-8")),
             smoke=dict(table.get("smoke") or {}),
         )
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, RecursionError) as exc:
         raise ArtifactError(f"{path} is not a readable sample: {exc!r}", hint="restore the sample") from exc
     except ConfigError as exc:
         raise ArtifactError(f"{path}: {exc.message}", hint=exc.hint) from exc
+
+
+def _plain_text(path: Path, what: str, text: str) -> str:
+    if (found := find_unplain(text)) is not None:
+        raise ArtifactError(f"{path}: the {what} holds {found}", hint="restore the sample")
+    return text

@@ -21,6 +21,10 @@ from dlcodegen_local.planner.facts import stated_facts
         ("predict the epoch of fossils from 300 pictures", {}),
         ("adam is my name; I sell 32 batches a day", {}),
         ("0 epochs, batch size 0, learning rate 0", {}),
+        ("early stopping with a patience of 5 epochs", {}),
+        ("a checkpoint every 5 epochs", {}),
+        ("train for 10-20 epochs with a batch size 64-128", {}),
+        ("10 to 20 epochs", {}),
         ("", {}),
     ],
 )
@@ -35,7 +39,9 @@ def test_only_what_is_said_counts(text, expected):
         ("images of 96 × 96 px in five different classes", "", 96, 5),
         ("image size of 64", "2,000 pictures of 512x512 pixels, 12 categories", 64, 12),
         ("10 classes or 12 classes, 32x32 or 64x64", "", None, None),
-        ("one class, 4x4 boards, 99999 types, 1,000 kinds", "", None, None),
+        ("one class, 4x4 boards, 99999 types", "", None, None),
+        ("sort into 1,000 kinds", "", None, 1000),
+        ("sort into 10000 classes", "", None, 10_000),
         ("640x480 frames", "", None, None),
     ],
 )

@@ -146,3 +146,12 @@ def test_canonical_spellings(canonical, text, expected):
 def test_nearest_value_is_nearest_in_ratio():
     assert nearest_value(0.0004, [0.0001, 0.001]) == 0.001
     assert nearest_value(30, [10, 90]) == 10
+
+
+@pytest.mark.parametrize(("name", "value"), [("epochs", -1), ("learning_rate", 0), ("batch_size", 1e99)])
+def test_a_number_that_no_plan_can_hold_is_refused(name, value):
+    table = VOCABULARY.to_dict()
+    field = next(field for field in table["fields"] if field["name"] == name)
+    field["values"] = [value]
+    with pytest.raises(ArtifactError):
+        PlanVocabulary.from_dict(table)

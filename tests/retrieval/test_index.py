@@ -88,3 +88,9 @@ def test_equal_scores_break_on_the_id(tmp_path):
     samples = [make_sample(name, "Translation", "same words") for name in ("b", "a", "c")]
     hits = SampleIndex(samples, tmp_path).search("same", 3, "Translation")
     assert [hit.sample.id for hit in hits] == ["a", "b", "c"]
+
+
+def test_a_cache_that_cannot_be_written_costs_no_answer(samples, tmp_path):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    (hit, *_) = SampleIndex(samples, tmp_path / "cache").search("cars", 1)
+    assert hit.sample.id == "cars"
