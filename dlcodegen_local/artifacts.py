@@ -7,6 +7,7 @@ names; a lone GGUF that a user names has no manifest and is hashed for the recor
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from dlcodegen_local.errors import ArtifactError
 
 _MAX_MANIFEST_BYTES = 1_000_000
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise ArtifactError(f"{path} is too large for a manifest")
         table = json.loads(path.read_text(encoding="utf-8"))
         files = tuple(
-            ArtifactFile(_inside(path, item["path"]), int(item["size"]), str(item["sha256"]))
+            ArtifactFile(_inside(path, item["path"]), _size(item["size"]), _digest(item["sha256"]))
             for item in table["files"]
         )
         name, kind, licence = str(table["name"]), str(table["kind"]), str(table["licence"])
@@ -106,6 +108,18 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise ArtifactError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"size {value!r} is no whole number of bytes")
+    return value
+
+
+def _digest(value: object) -> str:
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise ValueError(f"sha256 {value!r} is not 64 hex digits")
+    return value
 
 
 def _inside(manifest: Path, name: object) -> str:

@@ -8,7 +8,7 @@ writes badly.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -26,9 +26,9 @@ from dlcodegen_local.generation.stages import (
     template,
     template_rag_draft,
 )
+from dlcodegen_local.outcome import Candidate, Outcome, merit
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.planner.planner import Planner
-from dlcodegen_local.project.definition import Project
 from dlcodegen_local.retrieval.index import Hit, SampleIndex
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.sections import Sections
@@ -86,56 +86,6 @@ class Engines:
     index: SampleIndex
     llm: CodeLLM
     verifier: Verifier
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Hold one version of the program.
-
-    `provenance` says what wrote each section, `bases` after which sample it was written.
-    """
-
-    origin: str
-    source: str
-    provenance: Mapping[str, str] = field(default_factory=dict)
-    bases: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Hold the chosen program with its verification; `seconds` is wall time, `tokens` read and written."""
-
-    plan: Plan
-    method: str
-    chosen: Candidate
-    verification: Verification
-    licences: Mapping[str, str]
-    seconds: float
-    tokens: int
-
-    @property
-    def source(self) -> str:
-        """The single-file source."""
-        return self.chosen.source
-
-    @property
-    def origin(self) -> str:
-        """Which stage the source comes from."""
-        return self.chosen.origin
-
-    def project(self, request: Request, record: Mapping[str, Any]) -> Project:
-        """Return what the project writer needs."""
-        return Project(
-            requirement=request.requirement,
-            plan=self.plan,
-            source=self.chosen.source,
-            origin=self.chosen.origin,
-            provenance=self.chosen.provenance,
-            licences=self.licences,
-            facts=self.verification.smoke.facts,
-            verification=self.verification.to_dict(),
-            record=record,
-        )
 
 
 def low_confidence(confidence: Mapping[str, float]) -> tuple[str, ...]:
@@ -314,7 +264,7 @@ class _Run:
                 continue
             version = Candidate("repair", mended.source, {**best.provenance, **mended.provenance}, best.bases)
             after = self._verify(plan, version)
-            if _merit(after) > _merit(found):
+            if merit(after) > merit(found):
                 best, found = version, after
         return best, found
 
@@ -396,14 +346,3 @@ def _account(result: StageResult) -> str:
     if result.provenance:
         parts.append(f"{own} of {len(result.provenance)} sections by the model")
     return ", ".join(parts)
-
-
-def _merit(verification: Verification) -> tuple[bool, bool, float, int]:
-    """Rank versions: without static errors, then with a smoke run passed, then by compliance and findings."""
-    score = verification.compliance.score
-    return (
-        verification.static_ok,
-        verification.smoke.ok is True,
-        1.0 if score is None else score,
-        -len(verification.findings),
-    )

@@ -55,6 +55,22 @@ def test_a_path_outside_the_folder_is_refused(tmp_path, path):
         read_manifest(folder)
 
 
+@pytest.mark.parametrize("size", ["1e999", "1.0", "true", "-1", '"7"', "null"])
+def test_a_size_that_cannot_be_is_refused(tmp_path, size):
+    folder = write_model(tmp_path / "m")
+    text = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(text.replace('"size": 7', f'"size": {size}'))
+    with pytest.raises(ArtifactError, match="size"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("digest", ["0", 0, None, "g" * 64, "0" * 65])
+def test_a_hash_that_cannot_be_is_refused(tmp_path, digest):
+    files = [{"path": "weights.gguf", "size": 7, "sha256": digest}]
+    with pytest.raises(ArtifactError, match="sha256"):
+        read_manifest(write_model(tmp_path / "m", files=files))
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"files": 3}', "[" * 20000, '{"name": 1, "files": [{}]}']
 )

@@ -155,7 +155,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         outcome, _, record, request = run(tmp_path / name, ScriptedLLM([""]))
-        files.append(render_project(outcome.project(request, record.summary()), "project"))
+        files.append(render_project(outcome.project(request.requirement, record.summary()), "project"))
     first, second = ({k: v.replace("/one", "").replace("/two", "") for k, v in f.items()} for f in files)
     assert first == second
 

@@ -12,7 +12,8 @@ import click
 
 from dlcodegen_local import __version__
 from dlcodegen_local.config import find_paths, prepare_environment, read_settings
-from dlcodegen_local.errors import ConfigError, DlcodegenError
+from dlcodegen_local.errors import ArtifactError, ConfigError, DlcodegenError
+from dlcodegen_local.plain_text import plain
 
 _COMMANDS = {
     "plan": "Turn a requirement into a solution plan.",
@@ -21,6 +22,13 @@ _COMMANDS = {
     "verify": "Check a project: static findings, plan compliance, smoke run.",
     "models": "List and describe the planner and the code models.",
     "doctor": "Say what works here, what does not, and what mends it.",
+}
+_RUNTIME_PACKAGES = {
+    "llama_cpp": "llama-cpp-python",
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "tantivy": "tantivy",
+    "tokenizers": "tokenizers",
 }
 _EPILOG = """\b
 Exit codes:
@@ -77,6 +85,11 @@ def main() -> None:
     try:
         outcome = cli.main(standalone_mode=False)
         sys.stdout.flush()
+    except ImportError as exc:
+        package = _RUNTIME_PACKAGES.get((exc.name or "").partition(".")[0])
+        if package is None:
+            raise
+        _fail(f"package {package} is not installed (pip install dlcodegen)", ArtifactError.exit_code)
     except DlcodegenError as exc:
         _fail(exc.message + (f" ({exc.hint})" if exc.hint else ""), exc.exit_code)
     except click.exceptions.NoArgsIsHelpError as exc:
@@ -98,7 +111,8 @@ def main() -> None:
 
 
 def _fail(message: str, exit_code: int) -> None:
-    click.echo(f"dlcodegen: {' '.join(message.split())}", err=True)
+    clear_line = "\r\x1b[K" if sys.stderr.isatty() else ""
+    click.echo(f"{clear_line}dlcodegen: {' '.join(plain(message).split())}", err=True)
     sys.exit(exit_code)
 
 
@@ -106,7 +120,7 @@ def _checked_settings(ctx: click.Context, settings: dict[str, dict[str, Any]]) -
     """Return the settings under the parameters' own names.
 
     Raises:
-        ConfigError: a table is no command, or a key no flag of it.
+        ConfigError: a table is no command, a key no flag of it, or a value of a wrong type.
     """
     group = ctx.command
     assert isinstance(group, click.Group)
@@ -117,13 +131,41 @@ def _checked_settings(ctx: click.Context, settings: dict[str, dict[str, Any]]) -
             raise ConfigError(
                 f"dlcodegen.toml: unknown table: {table}", hint=f"one of {', '.join(_COMMANDS)}"
             )
-        names = {
-            option.lstrip("-").replace("-", "_"): parameter.name
-            for parameter in command.params
-            for option in parameter.opts
-            if option.startswith("-")
-        }
-        if unknown := sorted(key for key in keys if key.replace("-", "_") not in names):
-            raise ConfigError(f"dlcodegen.toml: [{table}] unknown key: {', '.join(unknown)}")
-        default_map[table] = {names[key.replace("-", "_")]: value for key, value in keys.items()}
+        default_map[table] = _checked_table(ctx, command, table, keys)
     return default_map
+
+
+def _checked_table(
+    ctx: click.Context, command: click.Command, table: str, keys: dict[str, Any]
+) -> dict[str, Any]:
+    """Return one table; a group's may hold tables of its commands."""
+    flags = {
+        option.lstrip("-").replace("-", "_"): parameter
+        for parameter in command.params
+        for option in parameter.opts
+        if isinstance(parameter, click.Option)
+    }
+    checked: dict[str, Any] = {}
+    unknown = []
+    for key, value in keys.items():
+        inner = command.get_command(ctx, key) if isinstance(command, click.Group) else None
+        parameter = flags.get(key.replace("-", "_"))
+        if inner is not None and isinstance(value, dict):
+            checked[key] = _checked_table(ctx, inner, f"{table}.{key}", value)
+        elif parameter is not None and parameter.name is not None:
+            checked[parameter.name] = _checked_value(f"[{table}] {key}", parameter, value)
+        else:
+            unknown.append(key)
+    if unknown:
+        raise ConfigError(f"dlcodegen.toml: [{table}] unknown key: {', '.join(sorted(unknown))}")
+    return checked
+
+
+def _checked_value(place: str, parameter: click.Option, value: object) -> bool | str:
+    """Return a value as the command line would give it."""
+    if parameter.is_flag and isinstance(value, bool):
+        return value
+    if not parameter.is_flag and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    wanted = "true or false" if parameter.is_flag else "a text or a number"
+    raise ConfigError(f"dlcodegen.toml: {place}: must be {wanted}, not {value!r}", hint="correct the file")

@@ -27,14 +27,14 @@ class Check:
 
 
 @click.command("doctor")
-@options.as_json
-def command(as_json: bool) -> int:
+@options.json_flag
+def command(**flags: bool) -> int:
     """Say what works here, what does not, and the command that mends it.
 
     Exit code 1 where something needed is missing.
     """
     checks = list(_checks(find_paths()))
-    if as_json:
+    if flags["json"]:
         options.print_json([check.__dict__ for check in checks])
     else:
         for check in checks:
@@ -71,6 +71,8 @@ def _attempt(name: str, action: Callable[[], str], mend: str) -> Check:
         return Check(name, True, action())
     except DlcodegenError as exc:
         return Check(name, False, exc.message, exc.hint or mend)
+    except ImportError as exc:
+        return Check(name, False, f"{exc.name or exc} cannot be imported", "pip install dlcodegen")
 
 
 def _planner(paths: Paths) -> str:

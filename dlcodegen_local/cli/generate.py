@@ -1,6 +1,5 @@
 """`dlcodegen generate`: requirement to project."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,11 @@ from dlcodegen_local.config import (
     find_paths,
 )
 from dlcodegen_local.durable import check_new_folder, write_file, write_folder
-from dlcodegen_local.errors import ConfigError, DlcodegenError
+from dlcodegen_local.errors import ConfigError, DlcodegenError, GenerationError
 
 if TYPE_CHECKING:
-    from dlcodegen_local.pipeline import Engines, Outcome, PipelineConfig, Request
+    from dlcodegen_local.outcome import Outcome
+    from dlcodegen_local.pipeline import Engines, PipelineConfig, Request
 
 _STAGES = ("comparison", "code-rag", "template-rag")
 
@@ -30,7 +30,7 @@ _STAGES = ("comparison", "code-rag", "template-rag")
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The new project's folder."
 )
 @options.dataset_text
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Follow this plan file.")
+@click.option("--plan", type=click.Path(path_type=Path), help="Follow this plan file.")
 @click.option(
     "--without",
     default="",
@@ -44,7 +44,13 @@ _STAGES = ("comparison", "code-rag", "template-rag")
     show_default=True,
     help="A folder of modules, one script, or a notebook.",
 )
-@click.option("--framework", type=click.Choice(["keras"]), default="keras", show_default=True)
+@click.option(
+    "--framework",
+    type=click.Choice(["keras"]),
+    default="keras",
+    show_default=True,
+    help="The library the project is written for.",
+)
 @click.option("--model", type=click.Path(path_type=Path), help="A GGUF file.  [default: the bundled starter]")
 @click.option(
     "--merge",
@@ -53,23 +59,43 @@ _STAGES = ("comparison", "code-rag", "template-rag")
     show_default=True,
     help="The model writes the merged code, or chooses segment by segment.",
 )
-@click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 2),
+    default=0.0,
+    show_default=True,
+    help="How freely the model writes; 0: the likeliest token, always.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="The seed of what is drawn at a temperature over 0.",
+)
 @click.option(
     "-k", "k", type=click.IntRange(2, 20), default=2, show_default=True, help="Samples to retrieve."
 )
 @click.option("--repairs", type=click.IntRange(0, 10), default=2, show_default=True, help="Bound on repairs.")
-@click.option("--min-compliance", type=click.FloatRange(0, 1), default=0.8, show_default=True)
+@click.option(
+    "--min-compliance",
+    type=click.FloatRange(0, 1),
+    default=0.8,
+    show_default=True,
+    help="The share of the plan that a draft must follow.",
+)
 @click.option("--no-run", is_flag=True, help="Leave the smoke run out (the project is then unproven).")
 @click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
-@click.option("--threads", type=click.IntRange(1, 256), help="Threads of the models.  [default: measured]")
+@click.option(
+    "--threads", type=click.IntRange(1, 256), help="Threads of the models.  [default: chosen by the engine]"
+)
 @options.num_beams
 @options.planner_folder
 @options.pool_folder
 @options.batch_file
 @click.option("-v", "--verbose", is_flag=True, help="Show every choice and every rejected answer, too.")
-@options.as_json
-def command(requirement: str | None, output: Path, batch: Path | None, as_json: bool, **flags: Any) -> int:
+@options.json_flag
+def command(requirement: str | None, output: Path, batch: Path | None, **flags: Any) -> int:
     """Turn REQUIREMENT (`-`: from stdin) into a project in the new folder OUTPUT.
 
     With --batch, each requirement of the file becomes a folder in OUTPUT, and OUTPUT/results.jsonl says
@@ -77,14 +103,14 @@ def command(requirement: str | None, output: Path, batch: Path | None, as_json: 
     """
     from dlcodegen_local.pipeline import Request
 
-    plan = options.read_plan_file(flags["plan_file"]) if flags["plan_file"] else None
     without = _left_out(flags["without"])
+    plan = None
     if batch is not None:
-        if requirement is not None or plan is not None:
-            raise ConfigError("--batch takes its requirements from the file alone")
+        options.refuse_beside_batch("requirement", "dataset", "plan", "json")
         items = list(options.read_batch(batch))
         requests = {item.id: Request(item.requirement, item.dataset) for item in items}
     else:
+        plan = options.read_plan_file(flags["plan"]) if flags["plan"] else None
         text = options.read_requirement(requirement)
         requests = {"": Request(text, options.check_dataset(flags["dataset"]), plan)}
     check_new_folder(output)
@@ -94,7 +120,7 @@ def command(requirement: str | None, output: Path, batch: Path | None, as_json: 
     if batch is not None:
         return _generate_batch(requests, output, flags["layout"], engines, config, reporter)
     outcome = _generate_one(requests[""], output, flags["layout"], engines, config, reporter)
-    _print_outcome(outcome, output, as_json)
+    _print_outcome(outcome, output, flags["json"])
     return 0 if outcome.verification.ok else 1
 
 
@@ -167,11 +193,11 @@ def _generate_one(
     record = RunRecord(find_paths().state, run_inputs(request, engines, config))
     try:
         outcome = generate(request, engines, config, record, reporter)
-        write_folder(output, render_project(outcome.project(request, record.summary()), layout))
+        write_folder(output, render_project(outcome.project(request.requirement, record.summary()), layout))
     except KeyboardInterrupt:
         record.finish("interrupted")
         raise
-    except DlcodegenError:
+    except Exception:
         record.finish("failed")
         raise
     record.finish("done" if outcome.verification.ok else "findings")
@@ -188,24 +214,31 @@ def _generate_batch(
     config: "PipelineConfig",
     reporter: StderrReporter,
 ) -> int:
-    """Generate every item; a failed one is a row with its error, and the others go on."""
+    """Generate every item; one that fails, in whatever way, is a row with its error, and the others go on."""
     rows: list[dict[str, Any]] = []
     code = 0
     for number, (item_id, request) in enumerate(requests.items(), start=1):
         reporter.note(f"{number} of {len(requests)}: {item_id}")
         try:
             outcome = _generate_one(request, output / item_id, layout, engines, config, reporter)
-        except DlcodegenError as exc:
-            rows.append(
-                {"id": item_id, "method": "dlcodegen", "error": exc.message, "exit_code": exc.exit_code}
-            )
+        except Exception as exc:
+            rows.append(_error_row(item_id, exc))
+            reporter.note(f"{item_id} failed: {rows[-1]['error']}")
             code = 1
         else:
             rows.append({"id": item_id, **_row(outcome)})
             code = code if outcome.verification.ok else 1
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        lines = "".join(options.json_text(row) + "\n" for row in rows)
         write_file(output / "results.jsonl", lines)
     return code
+
+
+def _error_row(item_id: str, exc: Exception) -> dict[str, Any]:
+    """Return the row of an item without a project; a mistake of the program counts as a failed generation."""
+    row: dict[str, Any] = {"id": item_id, "method": "dlcodegen"}
+    if isinstance(exc, DlcodegenError):
+        return {**row, "error": exc.message, "exit_code": exc.exit_code}
+    return {**row, "error": f"{type(exc).__name__}: {exc}", "exit_code": GenerationError.exit_code}
 
 
 def _row(outcome: "Outcome") -> dict[str, Any]:
@@ -227,7 +260,7 @@ def _print_outcome(outcome: "Outcome", output: Path, as_json: bool) -> None:
     verification = outcome.verification
     score = verification.compliance.score
     smoke = {True: "passed", False: "FAILED", None: "not run"}[verification.smoke.ok]
-    click.echo(f"{output}")
+    click.echo(click.format_filename(output))
     click.echo(f"  task        {outcome.plan.category}")
     click.echo(f"  origin      {outcome.origin}")
     click.echo(f"  static      {'passed' if verification.static_ok else 'FAILED'}")

@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
-from dlcodegen_local.artifacts import Manifest, list_manifests, sha256_of
+from dlcodegen_local.artifacts import Manifest, list_manifests, read_manifest, sha256_of
 from dlcodegen_local.cli import options
 from dlcodegen_local.config import find_paths
 from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.plain_text import plain
 
 
 @click.group("models")
@@ -17,11 +18,11 @@ def command() -> None:
 
 
 @command.command("list")
-@options.as_json
-def list_command(as_json: bool) -> None:
+@options.json_flag
+def list_command(**flags: bool) -> None:
     """List the models that come with the tool."""
-    rows = [_row(manifest) for manifest in list_manifests(find_paths().models)]
-    if as_json:
+    rows = [_shown(_row(manifest)) for manifest in list_manifests(find_paths().models)]
+    if flags["json"]:
         options.print_json(rows)
         return
     for row in rows:
@@ -30,32 +31,31 @@ def list_command(as_json: bool) -> None:
 
 @command.command("info")
 @click.argument("model")
-@options.as_json
-def info_command(model: str, as_json: bool) -> None:
+@options.json_flag
+def info_command(model: str, **flags: bool) -> None:
     """Describe MODEL: the name of a bundled one, a model folder, or a GGUF file.
 
     A bundled model's files are checked against their sha256; a GGUF's header is read and checked, the file
     is not loaded.
     """
-    facts = _describe(model)
-    if as_json:
+    facts = _shown(_describe(model, find_paths().models))
+    if flags["json"]:
         options.print_json(facts)
         return
     for key, value in facts.items():
         click.echo(f"{key}: {value}")
 
 
-def _describe(model: str) -> dict[str, Any]:
-    manifests = {manifest.name: manifest for manifest in list_manifests(find_paths().models)}
+def _describe(model: str, models: Path) -> dict[str, Any]:
+    """Return the facts of what a user names; a path is described even where a bundled model is broken."""
     path = Path(model)
-    if model in manifests:
-        return _checked(manifests[model])
-    if (path / "manifest.json").is_file():
-        from dlcodegen_local.artifacts import read_manifest
-
-        return _checked(read_manifest(path))
     if path.is_file():
         return _gguf_facts(path)
+    if (path / "manifest.json").is_file():
+        return _checked(read_manifest(path))
+    manifests = {manifest.name: manifest for manifest in list_manifests(models)}
+    if model in manifests:
+        return _checked(manifests[model])
     raise ArtifactError(
         f"{model} is no model", hint=f"a GGUF file, a model folder, or {', '.join(manifests)}"
     )
@@ -94,3 +94,16 @@ def _row(manifest: Manifest) -> dict[str, Any]:
         "size_bytes": sum(file.size for file in manifest.files),
         "folder": str(manifest.folder),
     }
+
+
+def _shown(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts whose texts a terminal cannot take for commands: a model's file may say anything."""
+    return {plain(key): _plain_value(value) for key, value in facts.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list):
+        return [_plain_value(item) for item in value]
+    return _shown(value) if isinstance(value, dict) else value

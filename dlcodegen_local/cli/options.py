@@ -1,6 +1,7 @@
 """Options and inputs that several commands share."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dlcodegen_local.config import MAX_REQUIREMENT_BYTES
 from dlcodegen_local.errors import ConfigError
-from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.plain_text import find_unplain
+from dlcodegen_local.plan.reading import read_plan
+from dlcodegen_local.plan.schema import Plan, has_canonical_keys
 
 _MAX_PLAN_BYTES = 1_000_000
+_RESERVED_IDS = ("results.jsonl",)
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+# A parameter is named as its flag, so that its variable and its key in the settings are named so, too.
+json_flag = click.option("--json", is_flag=True, help="Print the result as JSON.")
 batch_file = click.option(
     "--batch",
     type=click.Path(path_type=Path),
@@ -44,7 +50,33 @@ class BatchItem:
 
 def print_json(value: object) -> None:
     """Print one JSON document to stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """Return JSON text that UTF-8 can always hold: half characters stay JSON escapes."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def refuse_beside_batch(*names: str) -> None:
+    """Refuse inputs of the running command that --batch would leave unread.
+
+    Raises:
+        ConfigError: names those that stand on the command line or in a variable.
+    """
+    context = click.get_current_context()
+    given = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        explicit = source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+        if parameter.name in names and explicit and context.params[parameter.name]:
+            is_option = isinstance(parameter, click.Option)
+            given.append(f"--{parameter.name}" if is_option else parameter.human_readable_name)
+    if given:
+        raise ConfigError(
+            f"--batch takes its requirements from the file alone, not {', '.join(given)}", hint="leave it out"
+        )
 
 
 def read_requirement(argument: str | None) -> str:
@@ -57,30 +89,23 @@ def read_requirement(argument: str | None) -> str:
         raise ConfigError(
             "no requirement is given", hint='for example: dlcodegen plan "Classify images of birds"'
         )
-    raw = (
-        sys.stdin.buffer.read(MAX_REQUIREMENT_BYTES + 1)
-        if argument == "-"
-        else argument.encode(errors="surrogateescape")
-    )
-    return check_text(raw, "the requirement")
+    if argument == "-":
+        argument = sys.stdin.buffer.read(MAX_REQUIREMENT_BYTES + 1).decode("utf-8", "surrogateescape")
+    return check_text(argument, "the requirement")
 
 
-def check_text(raw: bytes, what: str) -> str:
-    """Return bytes as a text that can be a requirement.
+def check_text(text: str, what: str) -> str:
+    """Return a text that can be a requirement, its white space made single.
 
     Raises:
-        ConfigError: the bytes are empty, too many, or no UTF-8 text.
+        ConfigError: it is empty, too long, or no plain text.
     """
-    if len(raw) > MAX_REQUIREMENT_BYTES:
+    if len(text.encode("utf-8", "replace")) > MAX_REQUIREMENT_BYTES:
         raise ConfigError(
             f"{what} is longer than {MAX_REQUIREMENT_BYTES:,} bytes", hint="state the task in a few sentences"
         )
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"{what} is not UTF-8 text", hint="give plain text") from exc
-    if any(ord(char) < 32 and char not in "\t\n\r\f" for char in text):
-        raise ConfigError(f"{what} holds control characters", hint="give plain text")
+    if (found := find_unplain(text)) is not None:
+        raise ConfigError(f"{what} is not plain UTF-8 text: it holds {found}", hint="give plain text")
     text = " ".join(text.split())
     if not any(char.isalnum() for char in text):
         raise ConfigError(f"{what} is empty", hint="say in a sentence what the model is to do")
@@ -93,10 +118,13 @@ def check_dataset(dataset: object) -> str:
     Raises:
         ConfigError: they are too long or no text.
     """
-    text = dataset if isinstance(dataset, str) else json.dumps(dataset, ensure_ascii=False)
+    try:
+        text = dataset if isinstance(dataset, str) else json.dumps(dataset, ensure_ascii=False)
+    except RecursionError as exc:
+        raise ConfigError("the dataset text is nested too deep", hint="give plain text") from exc
     if not text.strip() or text == "null":
         return ""
-    return check_text(text.encode(errors="surrogateescape"), "the dataset text")
+    return check_text(text, "the dataset text")
 
 
 def read_batch(path: Path) -> Iterator[BatchItem]:
@@ -113,12 +141,12 @@ def read_batch(path: Path) -> Iterator[BatchItem]:
         item_id = str(row.get("id", number))
         if item_id in items:
             raise ConfigError(f"{where}: id {item_id!r} stands twice")
-        if not item_id.replace("-", "").replace("_", "").replace(".", "").isalnum() or item_id.startswith(
-            "."
-        ):
+        if item_id.casefold() in _RESERVED_IDS:
+            raise ConfigError(f"{where}: id {item_id!r} is reserved", hint="name the item otherwise")
+        if not re.sub("[-_.]", "", item_id).isalnum() or item_id.startswith("."):
             raise ConfigError(f"{where}: id {item_id!r} must be letters, digits, '-', '_' and '.'")
         try:
-            requirement = check_text(row["requirement"].encode(errors="surrogateescape"), "the requirement")
+            requirement = check_text(row["requirement"], "the requirement")
             dataset = check_dataset(row.get("dataset_attributes") or "")
         except ConfigError as exc:
             raise ConfigError(f"{where}: {exc.message}", hint=exc.hint) from exc
@@ -146,16 +174,12 @@ def read_plan_file(path: Path) -> Plan:
 
 
 def plan_from_value(value: object) -> Plan:
-    """Return a plan given as a JSON value, in any of the dialects.
+    """Return a plan given as a JSON value: strictly where it has a canonical plan's keys, else leniently.
 
     Raises:
         ConfigError: names the field and the reason.
     """
-    if isinstance(value, dict) and "Model Architecture" not in value and "Model architecture" in value:
-        from dlcodegen_local.plan.reading import read_plan
-
-        return read_plan(value)
-    return Plan.from_dict(value)
+    return Plan.from_dict(value) if has_canonical_keys(value) else read_plan(value)
 
 
 def _json_lines(path: Path) -> Iterator[Any]:

@@ -1,6 +1,6 @@
 """`dlcodegen plan`: requirement to plan."""
 
-import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -23,16 +23,9 @@ from dlcodegen_local.errors import ConfigError
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan to a file.")
 @click.option("--edit", is_flag=True, help="Open the plan in $EDITOR before it is printed.")
 @options.batch_file
-@options.as_json
+@options.json_flag
 def command(
-    requirement: str | None,
-    dataset: str,
-    beams: int,
-    planner: Path | None,
-    output: Path | None,
-    edit: bool,
-    batch: Path | None,
-    as_json: bool,
+    requirement: str | None, beams: int, output: Path | None, batch: Path | None, **flags: Any
 ) -> None:
     """Turn REQUIREMENT (`-`: from stdin) into a solution plan.
 
@@ -41,22 +34,26 @@ def command(
     """
     from dlcodegen_local.engines import load_planner
 
-    config = PlannerConfig(planner or find_paths().models / "planner", num_beams=beams)
+    config = PlannerConfig(flags["planner"] or find_paths().models / "planner", num_beams=beams)
     if batch is not None:
         if output is None:
             raise ConfigError("--batch needs -o FILE")
+        options.refuse_beside_batch("requirement", "dataset", "edit", "json")
+        if os.path.realpath(batch) == os.path.realpath(output):
+            raise ConfigError(f"{output} is the batch file itself", hint="name another output file")
         _plan_batch(batch, output, config)
         return
     text = options.read_requirement(requirement)
     reporter = StderrReporter()
     reporter.stage("plan")
-    result = load_planner(config).plan(text, options.check_dataset(dataset), num_beams=beams)
+    result = load_planner(config).plan(text, options.check_dataset(flags["dataset"]), num_beams=beams)
+    reporter.done(f"{result.plan.category}, {len(result.plan.layers)} layers")
     for note in result.notes:
         reporter.note(note)
-    plan = _edited(result.plan.to_json()) if edit else result.plan
+    plan = _edited(result.plan.to_json()) if flags["edit"] else result.plan
     if output is not None:
         write_file(output, plan.to_json() + "\n")
-    elif as_json:
+    elif flags["json"]:
         options.print_json({**_row(result), "plan": plan.to_dict()})
     else:
         click.echo(plan.to_json())
@@ -77,7 +74,7 @@ def _plan_batch(batch: Path, output: Path, config: PlannerConfig) -> None:
         left = sum(row["seconds"] for row in rows) / number * (len(items) - number)
         if number % 10 == 0 or number == len(items):
             reporter.note(f"{number} of {len(items)} plans, {left:.0f} s left")
-    write_file(output, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_file(output, "".join(options.json_text(row) + "\n" for row in rows))
 
 
 def _row(result: Any) -> dict[str, Any]:

@@ -26,8 +26,7 @@ class StderrReporter:
     def stage(self, name: str) -> None:
         """Begin a stage."""
         self._stage, self._began, self._shown = name, time.monotonic(), 0.0
-        if not self._live:
-            self._print(f"{name} ...")
+        self._rewrite(f"{name} ...") if self._live else self._print(f"{name} ...")
 
     def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
         """Show how far the stage is: `done` of `total` tokens at `rate` a second."""

@@ -16,32 +16,24 @@ if TYPE_CHECKING:
 
 @click.command("search")
 @click.argument("text", required=False)
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Search by a plan file.")
+@click.option("--plan", type=click.Path(path_type=Path), help="Search by a plan file.")
 @click.option("-k", "k", type=click.IntRange(1, 100), default=5, show_default=True, help="How many samples.")
 @click.option("--category", help="Search this task category.  [default: the plan's, or all]")
 @click.option("--why", is_flag=True, help="Show each sample's terms with their scores.")
 @options.pool_folder
-@options.as_json
-def command(
-    text: str | None,
-    plan_file: Path | None,
-    k: int,
-    category: str | None,
-    why: bool,
-    pool: Path | None,
-    as_json: bool,
-) -> None:
+@options.json_flag
+def command(text: str | None, plan: Path | None, k: int, why: bool, **flags: Any) -> None:
     """Find samples for TEXT (`-`: from stdin) or for a plan."""
     from dlcodegen_local.engines import load_index
 
-    if (text is None) == (plan_file is None):
+    if (text is None) == (plan is None):
         raise ConfigError("give a text or --plan FILE, and not both")
-    query = options.read_plan_file(plan_file) if plan_file else options.read_requirement(text)
-    partition = _category(category)
+    query = options.read_plan_file(plan) if plan else options.read_requirement(text)
+    partition = _category(flags["category"])
     paths = find_paths()
-    index = load_index(RetrievalConfig(pool or paths.index / "samples", paths.cache, k))
+    index = load_index(RetrievalConfig(flags["pool"] or paths.index / "samples", paths.cache, k))
     hits = index.search(query, k, partition, why=why)
-    if as_json:
+    if flags["json"]:
         options.print_json([_row(hit, why) for hit in hits])
         return
     for rank, hit in enumerate(hits, start=1):

@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--smoke", is_flag=True, help="Also train it for a few steps in the sandbox.")
-@click.option(
-    "--plan", "plan_file", type=click.Path(path_type=Path), help="A plan file.  [default: the project's]"
-)
+@click.option("--plan", type=click.Path(path_type=Path), help="A plan file.  [default: the project's]")
 @click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
-@options.as_json
-def command(folder: Path, smoke: bool, plan_file: Path | None, python: Path | None, as_json: bool) -> int:
+@options.json_flag
+def command(folder: Path, smoke: bool, plan: Path | None, python: Path | None, **flags: bool) -> int:
     """Check the project in FOLDER (or a single script); exit code 1 where it has findings."""
     delivered = read_project(folder)
-    plan = options.read_plan_file(plan_file) if plan_file else delivered.plan
+    given = options.read_plan_file(plan) if plan else delivered.plan
     config = VerificationConfig(run=smoke) if python is None else VerificationConfig(run=smoke, python=python)
-    verification = _verify(delivered, plan, config)
-    if as_json:
+    verification = _verify(delivered, given, config)
+    if flags["json"]:
         options.print_json(verification.to_dict())
     else:
         for finding in verification.findings:

@@ -198,6 +198,7 @@ def _program(plan: Plan, networks: Networks, image: ImageFormat, latent: int | N
         loss=loss,
         **(NOISE if latent else PAIRED),
     )
+    image_notes = (image.deviation,) if image.deviation else ()
     return Program(
         title=f"{plan.category} with a generative adversarial network",
         summary="A generator makes images, a discriminator tells them from real ones; both learn "
@@ -215,12 +216,7 @@ def _program(plan: Plan, networks: Networks, image: ImageFormat, latent: int | N
         loss=name,
         metric=metric or objective.metric,
         settings=settings,
-        deviations=(
-            *((image.deviation,) if image.deviation else ()),
-            *notes,
-            *generator.deviations,
-            *rival.deviations,
-        ),
+        deviations=(*image_notes, *notes, *generator.deviations, *rival.deviations),
     )
 
 

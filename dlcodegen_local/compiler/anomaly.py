@@ -45,21 +45,14 @@ def compile_anomaly_detection(plan: Plan) -> Program:
 def _autoencoder(plan: Plan, items: list[Item]) -> Program:
     last = last_layer(items)
     windows = any(item.name in _SEQUENCE for item in items)
-    if windows:
-        steps, columns = read_window(plan, items)
-        shape: tuple[int, ...] = (steps, columns)
-        code, units = "(config.sequence_length, config.num_features)", "config.num_features"
-        settings = [Setting("sequence_length", steps), Setting("num_features", columns)]
-    else:
-        stated = [shape[0] for shape in read_shapes(plan.dataset_input) if len(shape) == 1 and shape[0]]
-        columns = stated[0] if stated else last.units or features_shape(plan, items)[-1]
-        columns = columns if 1 < columns <= 20_000 else features_shape(plan, items)[-1]
-        shape, code, units = (columns,), "(config.num_features,)", "config.num_features"
-        settings = [Setting("num_features", columns)]
-    objective = read_objective(plan, Targets("values", columns, last.units, last.activation))
-    head = Head(shape, units, objective.activation, objective.accepts)
+    shape = read_window(plan, items) if windows else (_columns(plan, items),)
+    code = "(config.sequence_length, config.num_features)" if windows else "(config.num_features,)"
+    settings = [Setting("sequence_length", shape[0])] if windows else []
+    settings.append(Setting("num_features", shape[-1]))
+    objective = read_objective(plan, Targets("values", shape[-1], last.units, last.activation))
+    head = Head(shape, "config.num_features", objective.activation, objective.accepts)
     symbols = {
-        name: Expr(units, columns)
+        name: Expr("config.num_features", shape[-1])
         for name in ("input_dim", "n_features", "num_features", "input_size", "n_inputs")
     }
     chain = fit_layers(items, shape, code, head, symbols)
@@ -67,18 +60,6 @@ def _autoencoder(plan: Plan, items: list[Item]) -> Program:
         Setting("threshold_quantile", 0.95, "rows with a larger error than this share are anomalies")
     )
     unit_range = objective.activation == "sigmoid" or last.activation == "sigmoid"
-    data = fill(
-        DATA,
-        rows="config.synthetic_samples * config.sequence_length" if windows else "config.synthetic_samples",
-        windows="rows = rows.reshape(-1, config.sequence_length, config.num_features)" if windows else "",
-        cut="length = len(rows) // config.sequence_length * config.sequence_length\nrows = rows[:length]"
-        if windows
-        else "",
-        flag="labels = labels[:length].reshape(-1, config.sequence_length).max(axis=1)" if windows else "",
-        center="normal.min(axis=0)" if unit_range else "normal.mean(axis=0)",
-        spread="normal.max(axis=0) - normal.min(axis=0)" if unit_range else "normal.std(axis=0)",
-        limit="np.clip((rows - center) / spread, 0.0, 1.0)" if unit_range else "(rows - center) / spread",
-    )
     sections = array_sections("")
     return Program(
         title="Anomaly detection with an autoencoder",
@@ -87,7 +68,7 @@ def _autoencoder(plan: Plan, items: list[Item]) -> Program:
         data_format="`data_dir/table.csv` with a header line; the last column, `anomaly`, is 1 for "
         "known anomalies and 0 "
         "otherwise, every other column a number" + (", one row a time step." if windows else "."),
-        data=data,
+        data=_data(windows, unit_range),
         model=model_section(chain, objective, settings),
         train=sections["train"].replace(
             "(x_train, y_train), validation, _ =", "(x_train, y_train), validation, _, _ ="
@@ -99,4 +80,27 @@ def _autoencoder(plan: Plan, items: list[Item]) -> Program:
         metric=objective.metric,
         settings=settings,
         deviations=(*objective.deviations, *chain.deviations),
+    )
+
+
+def _columns(plan: Plan, items: list[Item]) -> int:
+    """Return how many columns a row has: as the input says, else as the last layer gives back."""
+    stated = [shape[0] for shape in read_shapes(plan.dataset_input) if len(shape) == 1 and shape[0]]
+    columns = stated[0] if stated else last_layer(items).units or features_shape(plan, items)[-1]
+    return columns if 1 < columns <= 20_000 else features_shape(plan, items)[-1]
+
+
+def _data(windows: bool, unit_range: bool) -> str:
+    """Return the data section: single rows or windows of them, scaled to [0, 1] or standardised."""
+    return fill(
+        DATA,
+        rows="config.synthetic_samples * config.sequence_length" if windows else "config.synthetic_samples",
+        windows="rows = rows.reshape(-1, config.sequence_length, config.num_features)" if windows else "",
+        cut="length = len(rows) // config.sequence_length * config.sequence_length\nrows = rows[:length]"
+        if windows
+        else "",
+        flag="labels = labels[:length].reshape(-1, config.sequence_length).max(axis=1)" if windows else "",
+        center="normal.min(axis=0)" if unit_range else "normal.mean(axis=0)",
+        spread="normal.max(axis=0) - normal.min(axis=0)" if unit_range else "normal.std(axis=0)",
+        limit="np.clip((rows - center) / spread, 0.0, 1.0)" if unit_range else "(rows - center) / spread",
     )

@@ -15,6 +15,7 @@ What a family can use:
 """
 
 import ast
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,8 +135,9 @@ def _header(program: Program) -> str:
 
 
 def _plain(text: str) -> str:
-    """Make a text safe inside a docstring."""
-    return " ".join(text.replace("\\", "/").replace('"""', "'''").split())
+    """Make a text safe inside a docstring: no escape, no end of it, no marker of a section."""
+    line = " ".join(text.replace("\\", "/").split())
+    return re.sub("# %+", "# ", line.replace('"""', "'''"))
 
 
 def _sentence(text: str) -> str:
@@ -176,7 +178,8 @@ def quoted(value: object) -> str:
     """Return a literal, strings in double quotes."""
     if not isinstance(value, str):
         return repr(value)
-    return '"' + repr("'" + value)[2:-1].replace("\\'", "'").replace('"', '\\"') + '"'
+    single = repr(value + '"')[1:-2]  # with a double quote in it, repr always writes single quotes around
+    return '"' + single.replace("\\'", "'").replace('"', '\\"') + '"'
 
 
 def _imports(code: str) -> str:

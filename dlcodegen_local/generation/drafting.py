@@ -26,6 +26,10 @@ from dlcodegen_local.sections import SECTION_NAMES, Sections
 
 MODEL = "model"
 _ATTEMPTS = 2
+# Models under so many weights are not asked for these sections, which are copied from the base: in review
+# the bundled starter never wrote them soundly, and each cost two long attempts.
+_COPIED_SECTIONS = ("imports", "data")
+_COPIED_BELOW_PARAMS = 50_000_000
 _DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 _UNSAFE = re.compile(r"[\\\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+|\"{2,}")
 
@@ -88,6 +92,9 @@ def _draft_section(log: StageLog, task: SectionTask, base: Base, context: str) -
     origin = base.origins.get(task.name, "base")
     if task.name == "main":
         return origin, fallback
+    if fallback and task.name in _COPIED_SECTIONS and _is_tiny(log):
+        log.note(f"{log.name}: [{task.name}] copied from {origin}: the model is too small to write it")
+        return origin, fallback
     filled_origin = origin.replace("sample:", "template:", 1)
     expected: dict[str, object] = {}
     candidates = [(origin, fallback)] if fallback else []
@@ -99,9 +106,10 @@ def _draft_section(log: StageLog, task: SectionTask, base: Base, context: str) -
             candidates = [(f"{filled_origin}+plan", adapted)]
         elif adapted != fallback:
             candidates.append((f"{origin}+plan", adapted))
-    if task.name == "model" and base.tag == "template":
+    if task.name == "model":
         filled = with_plan_layers(fallback, task.plan)
-        candidates += [(f"{filled_origin}+plan", filled)] if filled else []
+        adapted_origin = filled_origin if base.tag == "template" else origin
+        candidates += [(f"{adapted_origin}+plan", filled)] if filled and filled != fallback else []
     prompt, written = _write_section(log, task, base)
     if written and all(written != body for _, body in candidates):
         candidates.append((MODEL, written))
@@ -109,6 +117,11 @@ def _draft_section(log: StageLog, task: SectionTask, base: Base, context: str) -
         return candidates[-1] if candidates else (origin, "")
     distances = [mismatches(task.name, body, task.plan, expected, context) for _, body in candidates]
     return choose_likeliest(log, prompt, candidates, distances)[0] if candidates else (origin, "")
+
+
+def _is_tiny(log: StageLog) -> bool:
+    n_params = log.llm.info.n_params
+    return n_params is not None and n_params < _COPIED_BELOW_PARAMS
 
 
 def choose_likeliest(

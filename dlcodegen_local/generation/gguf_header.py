@@ -139,9 +139,15 @@ class _Cursor:
         self.position = 0
 
     def refuse(self, reason: str) -> ArtifactError:
+        """Return the error to raise for this file."""
         return ArtifactError(f"{self.path} is not a sound GGUF file: {reason}", hint=_HINT)
 
     def skip(self, length: int) -> int:
+        """Go on by `length` bytes and return where they start.
+
+        Raises:
+            ArtifactError: the file ends before; so for every method that reads.
+        """
         start = self.position
         if length < 0 or start + length > len(self.content):
             raise self.refuse(f"cut after {len(self.content)} bytes, inside the header")
@@ -149,10 +155,12 @@ class _Cursor:
         return start
 
     def number(self, kind: str) -> int:
+        """Read a little-endian integer; `kind` is its letter in `struct`."""
         start = self.skip(struct.calcsize("<" + kind))
         return int(struct.unpack_from("<" + kind, self.content, start)[0])
 
     def string(self, maximum: int) -> str:
+        """Read a text of at most `maximum` bytes; what is no UTF-8 in it is replaced."""
         length = self.number("Q")
         if length > maximum:
             raise self.refuse(f"a text of {length} bytes in the header, at most {maximum} are allowed")
@@ -160,6 +168,7 @@ class _Cursor:
         return self.content[start : start + length].decode("utf-8", "replace")
 
     def value(self) -> object:
+        """Read the type and the value of a key; of an array only its type and length."""
         kind = self.number("I")
         if kind == _STRING:
             return self.string(MAX_STRING_BYTES)
@@ -171,6 +180,7 @@ class _Cursor:
         return struct.unpack_from("<" + _SCALARS[kind], self.content, start)[0]
 
     def array(self) -> ArrayInfo:
+        """Step over an array, checking the bounds of each of its items."""
         kind, length = self.number("I"), self.number("Q")
         if length > MAX_ARRAY_ITEMS:
             raise self.refuse(f"an array of {length} items, at most {MAX_ARRAY_ITEMS} are allowed")

@@ -11,7 +11,6 @@ Differs: sampling is done in numpy on the logits, so that it depends on our seed
 
 import ctypes
 import functools
-import hashlib
 import os
 import time
 import weakref
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.errors import ArtifactError, GenerationError
 from dlcodegen_local.generation.chat import CHAT_FORMATS, detect_family, render
 from dlcodegen_local.generation.decoding import TextStream, choose_token, log_softmax
@@ -56,7 +56,7 @@ class LlamaCppLLM:
         self._info = ModelInfo(
             name=str(header.metadata.get("general.name") or file.stem),
             path=file,
-            sha256=_sha256(file),
+            sha256=sha256_of(file),
             n_ctx=choice,
             n_params=header.n_params,
             chat_format=detect_family(header.metadata),
@@ -207,11 +207,6 @@ def _threads(n_params: int, n_threads: int | None) -> tuple[int, int]:
     return (1, 1) if n_params < 50_000_000 else (cores, cores)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class _Native:
     """Own the native model, its context and one batch; the single place with ctypes."""
 
@@ -246,6 +241,7 @@ class _Native:
         self._buffer = ctypes.create_string_buffer(_MAX_PIECE_BYTES)
 
     def close(self) -> None:
+        """Free batch, context and model, in this order; a second call does nothing."""
         if self._open:
             self._open = False
             self._api.llama_batch_free(self._batch)
@@ -253,6 +249,7 @@ class _Native:
             self._api.llama_model_free(self._model)
 
     def start_tokens(self) -> list[int]:
+        """Return the token that the model wants before every prompt, if it wants one."""
         bos = int(self._api.llama_vocab_bos(self._vocab))
         return [bos] if self._api.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else []
 
@@ -275,10 +272,12 @@ class _Native:
         return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
+        """Return the bytes of a token, perhaps part of a character; none for a special token."""
         length = self._api.llama_token_to_piece(self._vocab, token, self._buffer, _MAX_PIECE_BYTES, 0, False)
         return self._buffer.raw[:length] if length > 0 else b""
 
     def is_end(self, token: int) -> bool:
+        """Tell whether a token ends the answer, by the model's own vocabulary."""
         return bool(self._api.llama_vocab_is_eog(self._vocab, token))
 
     def forget(self, position: int) -> bool:

@@ -195,9 +195,10 @@ def _leader(log: StageLog, requirement: str, plan: Plan, sources: Mapping[str, S
         for config, model, sections in zip(configs, models, sources.values(), strict=True)
     ]
     log.note("merge: the drafts read data in different forms, one of them leads")
-    section = next(
+    differing = (
         name for name in TIED_SECTIONS[1:] if len({s.bodies.get(name) for s in sources.values()}) > 1
     )
+    section = next(differing, "config")
     bodies = {name: sections.bodies.get(section, "") for name, sections in sources.items()}
     prompt, _ = _fit(log, SectionTask(requirement, plan, section, ()), bodies)
     return choose_likeliest(log, prompt, list(bodies.items()), distances)[0][0]

@@ -25,6 +25,7 @@ COMPUTED = "computed"
 # The sections that depend on the form of data and labels.
 TIED_SECTIONS = ("config", "data", "model", "train", "evaluate", "predict")
 _ALIKE_RATIO = 0.8
+_MARKER = re.compile(r"^# %% (?=\[)", re.MULTILINE)
 _SLOT = re.compile(r"\{\{\s*\w+\s*\}\}")
 _KINDS = (
     ("predict", re.compile(r"predict|infer|sample_images|translate_text|generate_text")),
@@ -39,12 +40,14 @@ _KINDS = (
 def cut_source(source: str) -> Sections | None:
     """Cut a script into sections: at its markers, else by what its top-level statements are.
 
-    None for code that has no markers and does not parse.
+    None for code that has no markers and does not parse. Markers that are not the contract's end as
+    comments: what is cut here never brings a marker into another script.
     """
     try:
         return Sections.parse(source)
     except ValueError:
         pass
+    source = _MARKER.sub("# ", source)
     tree = parse_module(source)
     if tree is None:
         return None

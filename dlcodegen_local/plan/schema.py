@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.plain_text import find_unplain
 from dlcodegen_local.plan.categories import CATEGORIES
 
+_TOP_KEYS = ("Task Category", "Dataset", "Preprocess", "Model Architecture")
 HYPERPARAMETER_KEYS = (
     "optimizer",
     "loss function",
@@ -99,7 +101,7 @@ class Plan:
         Raises:
             ConfigError: names the field that is missing, unknown or of the wrong type.
         """
-        top = _table("plan", plan, ("Task Category", "Dataset", "Preprocess", "Model Architecture"))
+        top = _table("plan", plan, _TOP_KEYS)
         shapes = _table("Dataset", top["Dataset"], ("Input", "Output"))
         model = _table("Model Architecture", top["Model Architecture"], ("Layers", "Hyperparameters"))
         numbers = _table("Hyperparameters", model["Hyperparameters"], HYPERPARAMETER_KEYS)
@@ -120,6 +122,15 @@ class Plan:
         )
 
 
+def has_canonical_keys(plan: object) -> bool:
+    """Tell whether a JSON value names every top-level field and hyperparameter as a canonical plan does."""
+    if not isinstance(plan, dict) or not plan.keys() >= set(_TOP_KEYS):
+        return False
+    model = plan["Model Architecture"]
+    numbers = model.get("Hyperparameters") if isinstance(model, dict) else None
+    return isinstance(numbers, dict) and numbers.keys() >= set(HYPERPARAMETER_KEYS)
+
+
 def _refused(key: str, reason: str) -> ConfigError:
     return ConfigError(f"plan: {key}: {reason}", hint="correct this field of the plan")
 
@@ -129,8 +140,8 @@ def _check_text(key: str, text: object, max_chars: int) -> None:
         raise _refused(key, f"must be a text, not {type(text).__name__}")
     if len(text) > max_chars:
         raise _refused(key, f"has {len(text)} characters, at most {max_chars} are allowed")
-    if any(ord(char) < 32 and char not in "\n\t" for char in text):
-        raise _refused(key, "holds a control character")
+    if (found := find_unplain(text, allowed="\n\t")) is not None:
+        raise _refused(key, f"holds {found}")
 
 
 def _check_number(key: str, number: object, maximum: float, *, whole: bool) -> None:

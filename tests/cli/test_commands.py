@@ -2,12 +2,40 @@ import ast
 import json
 import subprocess
 import sys
-from pathlib import Path
 
+import click
 import pytest
 
+from dlcodegen_local.cli import cli
+
 COMMANDS = ("plan", "search", "generate", "verify", "models", "doctor")
+LEAVES = (
+    ("plan",),
+    ("search",),
+    ("generate",),
+    ("verify",),
+    ("models", "list"),
+    ("models", "info"),
+    ("doctor",),
+)
 HEAVY = ("onnxruntime", "llama_cpp", "tantivy", "tokenizers", "numpy", "tensorflow", "keras", "torch", "rich")
+
+
+def context_of(*path):
+    context = click.Context(cli, info_name="dlcodegen", auto_envvar_prefix="DLCODEGEN")
+    for name in path:
+        command = context.command.get_command(context, name)
+        context = click.Context(command, info_name=name, parent=context)
+    return context
+
+
+def test_every_command_is_among_the_tested():
+    found = set()
+    for name in cli.list_commands(context_of()):
+        command = context_of(name).command
+        inner = command.list_commands(context_of(name)) if isinstance(command, click.Group) else []
+        found |= {(name, leaf) for leaf in inner} or {(name,)}
+    assert found == set(LEAVES)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -54,6 +82,21 @@ def test_settings_come_after_variables_and_flags(run, tmp_path):
     assert len(json.loads(run("search", "images").stdout)) == 2
     assert len(json.loads(run("search", "images", DLCODEGEN_SEARCH_K="3").stdout)) == 3
     assert len(json.loads(run("search", "images", "-k", "4", DLCODEGEN_SEARCH_K="3").stdout)) == 4
+
+
+def test_flags_have_variables_of_their_own_name(run, tmp_path):
+    assert json.loads(run("search", "images", "-k", "1", DLCODEGEN_SEARCH_JSON="1").stdout)
+    assert json.loads(run("models", "list", DLCODEGEN_MODELS_LIST_JSON="1").stdout)
+    (tmp_path / "work/plan.json").write_text('{"Task Category": "Translation"}')
+    rows = json.loads(run("search", "--json", "-k", "1", DLCODEGEN_SEARCH_PLAN="plan.json").stdout)
+    assert rows[0]["category"] == "Translation"
+
+
+def test_settings_of_a_group_hold_tables_of_its_commands(run, tmp_path):
+    folder = tmp_path / "home/.config/dlcodegen"
+    folder.mkdir(parents=True)
+    (folder / "dlcodegen.toml").write_text("[models.list]\njson = true\n")
+    assert json.loads(run("models", "list").stdout)
 
 
 def test_models_are_listed_and_described(run):
@@ -104,6 +147,21 @@ def test_doctor_answers_for_every_part(run):
     assert answer.returncode == (0 if checks["sandbox"]["ok"] else 1)
 
 
-def test_every_option_has_a_help_or_speaks_for_itself():
-    for path in (Path(__file__).resolve().parents[2] / "dlcodegen_local/cli").glob("*.py"):
-        assert '"""' in path.read_text(encoding="utf-8").split("\n")[0]
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_command_and_every_option_says_what_it_is_for(path):
+    leaf = context_of(*path).command
+    assert leaf.help
+    for option in leaf.params:
+        if isinstance(option, click.Option):
+            assert option.help, f"{' '.join(path)} {option.opts}"
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_option_has_a_variable_of_its_flag_s_name(path, monkeypatch):
+    context = context_of(*path)
+    for option in context.command.params:
+        if isinstance(option, click.Option):
+            flag = max(option.opts, key=len).lstrip("-").replace("-", "_")
+            variable = f"DLCODEGEN_{'_'.join(path)}_{flag}".upper()
+            monkeypatch.setenv(variable, "1")
+            assert option.resolve_envvar_value(context) == "1", variable

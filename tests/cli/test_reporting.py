@@ -32,6 +32,16 @@ def test_a_terminal_line_is_rewritten_with_rate_and_time_left():
     assert stream.getvalue().splitlines()[-1].startswith("merge: ok (")
 
 
+def test_a_terminal_shows_a_stage_as_soon_as_it_begins():
+    stream = Terminal()
+    reporter = StderrReporter(stream)
+    reporter.stage("load")
+    assert stream.getvalue() == "\rload ..."
+    reporter.done("ok")
+    reporter.stage("verify")
+    assert stream.getvalue().endswith("\rverify ...")
+
+
 def test_details_are_shown_on_request():
     stream = io.StringIO()
     StderrReporter(stream, verbose=True).detail("a choice")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.plain_text import plain
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.sections import REQUIRED_FUNCTIONS, SECTION_NAMES, Sections
 from dlcodegen_local.verification.compliance import measure_compliance
@@ -94,7 +95,7 @@ def test_another_framework_is_refused() -> None:
     texts=st.tuples(*[st.text(max_size=40)] * 5),
 )
 def test_no_text_breaks_the_compiler(category: str, layers: list[str], texts: tuple[str, ...]) -> None:
-    clean = ["".join(char for char in text if ord(char) >= 32) for text in (*texts, *layers)]
+    clean = [plain(text) for text in (*texts, *layers)]
     plan = make_plan(
         category, (clean[0], clean[1]), tuple(clean[5:]), optimizer=clean[2], loss=clean[3], metric=clean[4]
     )

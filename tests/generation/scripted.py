@@ -14,7 +14,8 @@ class ScriptedLLM(CodeLLM):
     """Answer from a list, then for ever with its last item; a token is four characters.
 
     `likes` gives the score of a candidate, by default its place among the candidates: the first is
-    the likeliest.
+    the likeliest. With `n_params` as given it is small enough to write by sections and large enough to
+    write all of them.
     """
 
     def __init__(
@@ -23,7 +24,7 @@ class ScriptedLLM(CodeLLM):
         *,
         likes: Callable[[str], float] | None = None,
         n_ctx: int = 16_384,
-        n_params: int | None = 10_000_000,
+        n_params: int | None = 100_000_000,
         chat_format: str = "plain",
     ) -> None:
         self.answers = list(answers)

@@ -1,5 +1,6 @@
 import pytest
 
+from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.errors import ArtifactError, GenerationError
 from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
 from dlcodegen_local.generation.llm import Progress, Prompt, Sampling
@@ -13,6 +14,7 @@ def test_the_model_is_described_by_its_file(tiny_llm, tiny_gguf):
     assert tiny_llm.info.n_ctx == CONTEXT
     assert tiny_llm.info.n_params == 37_280
     assert tiny_llm.info.chat_format == "plain"
+    assert tiny_llm.info.sha256 == sha256_of(tiny_gguf)
     assert tiny_llm.info.size_bytes == tiny_gguf.stat().st_size
 
 

@@ -92,6 +92,24 @@ def test_of_drafts_in_different_forms_the_one_with_the_plan_s_loss_leads():
     assert llm.scored == []
 
 
+@pytest.mark.parametrize(("loss", "origin"), [(PLAN.loss, "model"), ("mean_squared_error", "template+plan")])
+def test_of_drafts_that_differ_in_their_loss_alone_the_plan_s_leads(loss, origin):
+    config = with_defaults(section(TABLE, "config"), {"loss": "mean_squared_error"})
+    other = draft(merged_with(TABLE, config=config), "template_rag_draft", "template+plan")
+    result = merge(replace(PLAN, loss=loss), VALID, other, llm=ScriptedLLM())
+    assert result.provenance["config"] == origin
+    assert result.source == (TABLE if origin == "model" else other.source)
+
+
+def test_configs_that_are_both_unsound_and_differ_in_their_loss_are_rewritten():
+    config = section(TABLE, "config").replace("def parse_config", "def read_config")
+    bodies = config, config.replace("sparse_categorical_crossentropy", "mean_squared_error")
+    drafts = [draft(merged_with(TABLE, config=body), name) for body, name in zip(bodies, "ab", strict=True)]
+    result = merge(PLAN, *drafts, llm=ScriptedLLM([section(TABLE, "config")]))
+    assert result.source == TABLE
+    assert result.provenance["config"] == "model"
+
+
 def test_what_the_model_finds_unlikely_is_rewritten_by_it():
     body = "def evaluate(config):\n    return {}"
     other = draft(merged_with(TABLE, evaluate=section(TABLE, "evaluate") + "\n# x"), "template_rag_draft")

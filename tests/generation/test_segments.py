@@ -32,6 +32,13 @@ def test_code_without_markers_is_cut_by_what_its_statements_are():
     assert cut.header.startswith("# SPDX")
 
 
+def test_markers_that_are_not_the_contract_s_are_comments_of_what_is_cut():
+    docstring = '"""Read rows.\n\nData: rows.\n# %% [data]\n# %% [data]\n"""\n'
+    cut = cut_source(docstring + "# %% [setup]\nimport os\n\n\ndef load_data(config):\n    return os.sep\n")
+    assert cut is not None
+    assert list(Sections.parse(cut.to_source()).bodies) == ["imports", "data"]
+
+
 def test_what_is_neither_marked_nor_code_cannot_be_cut():
     assert cut_source("def f(:") is None
 

@@ -64,6 +64,49 @@ def test_whatever_the_model_writes_a_draft_is_sound_and_says_what_stood_in(answe
     assert sum("attempt" in note for note in result.notes) == 14
 
 
+@pytest.mark.parametrize(("n_params", "asked"), [(49_999_999, 5), (50_000_000, 7), (None, 7)])
+def test_a_tiny_model_is_not_asked_for_imports_and_data(n_params, asked):
+    llm = ScriptedLLM([copy_with_a_mark], n_params=n_params)
+    settings = GenerationSettings(drafting="segments")
+    drafted = draft(llm, settings=settings)
+    filled = template_draft(llm, template(llm, settings=settings), settings)
+    for result in (drafted, filled):
+        assert len({prompt.assistant_prefix for prompt in result.prompts}) == asked
+        copied = [note for note in result.notes if "copied from sample:table" in note]
+        assert len(copied) == 7 - asked
+        assert (result.provenance["data"] == "sample:table") == (asked == 5)
+        assert is_sound_script(result.source)
+
+
+def test_a_tiny_model_is_asked_for_what_there_is_nothing_to_copy_of():
+    without = TABLE[: TABLE.index("# %% [data]")] + TABLE[TABLE.index("# %% [model]") :]
+    llm = ScriptedLLM([section(TABLE, "data")], n_params=5_000_000)
+    result = draft(llm, samples=[PooledSample("table", without)])
+    assert [prompt.assistant_prefix for prompt in llm.prompts].count("# %% [data]\n") == 1
+    assert result.provenance["data"] == "model"
+
+
+def test_the_sample_s_model_with_the_plan_s_layers_is_a_candidate():
+    result = draft(ScriptedLLM([copy_with_a_mark]))
+    assert result.provenance["model"] == "sample:table+plan"
+    assert "Dense(16" in section(result.source, "model")
+    assert "Dropout(0.5)" in section(result.source, "model")
+    assert any("[model]: sample:table+plan is nearest to the plan" in note for note in result.notes)
+
+
+def test_a_model_section_as_near_to_the_plan_as_its_layers_put_in_is_taken_where_likelier():
+    written = section(TABLE, "model").replace(
+        'Dense(8, activation="relu"),',
+        'Dense(16, activation="relu"),  # wide\n            keras.layers.Dropout(0.5),',
+    )
+
+    def answer(prompt):
+        return written if "[model]" in prompt.assistant_prefix else "not code ("
+
+    result = draft(ScriptedLLM([answer], likes=lambda text: 0.0 if text == written else -1.0))
+    assert result.provenance["model"] == "model"
+
+
 def test_a_second_attempt_has_another_seed_and_some_heat():
     llm = ScriptedLLM(["def broken("])
     draft(llm, settings=GenerationSettings(seed=5))

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from dlcodegen_local.errors import ConfigError
-from dlcodegen_local.plan.schema import HYPERPARAMETER_KEYS, Plan
+from dlcodegen_local.plan.schema import HYPERPARAMETER_KEYS, Plan, has_canonical_keys
 
 PLAN = Plan(
     "Image Classification",
@@ -69,6 +69,24 @@ def test_a_wrong_field_is_named(path, value, named):
     with pytest.raises(ConfigError) as caught:
         Plan.from_dict(table)
     assert named in caught.value.message
+
+
+@pytest.mark.parametrize("char", ["\x1b", "\x7f", "\x9b", "\u202e", "\u2067", "\ud800"])
+def test_what_is_no_plain_text_is_refused(char):
+    for changes in ({"preprocess": f"a{char}b"}, {"layers": (f"Dense{char}(2)",)}, {"metric": char}):
+        with pytest.raises(ConfigError, match=f"U\\+{ord(char):04X}"):
+            dataclasses.replace(PLAN, **changes)
+    assert dataclasses.replace(PLAN, preprocess="\u05e9 a\u200db\n\tc").to_json()
+
+
+def test_canonical_keys_are_told_from_other_dialects():
+    table = PLAN.to_dict()
+    assert has_canonical_keys(table)
+    assert has_canonical_keys({**table, "Extra": 1})
+    del table["Model Architecture"]["Hyperparameters"]["evaluation metric"]
+    assert not has_canonical_keys(table)
+    for other in (None, [], {}, {**table, "Model Architecture": 3}):
+        assert not has_canonical_keys(other)
 
 
 @pytest.mark.parametrize("key", ["Dataset", "Preprocess", "Model Architecture"])

@@ -1,0 +1,25 @@
+"""What counts as plain text: no control characters, nothing that reverses what is shown, no half characters.
+
+Guarantees that a text which passes can be written as UTF-8 and shown on a terminal as it stands: C0 and C1
+controls, DEL, lone surrogates and bidirectional overrides and isolates are found. Joiners (ZWJ, ZWNJ), as in
+emoji, are plain text.
+"""
+
+import re
+
+_UNPLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def find_unplain(text: str, allowed: str = "\t\n\r\f") -> str | None:
+    """Name the first character that no plain text holds, or return None where all may stay."""
+    for match in _UNPLAIN.finditer(text):
+        char = match.group()
+        if char not in allowed:
+            kind = "half a character" if "\ud800" <= char <= "\udfff" else "the control character"
+            return f"{kind}, U+{ord(char):04X}"
+    return None
+
+
+def plain(text: str) -> str:
+    """Return a text with a space for every character that no plain text holds, line breaks included."""
+    return _UNPLAIN.sub(" ", text)
