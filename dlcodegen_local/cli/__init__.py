@@ -5,6 +5,7 @@ The one place that turns errors into exit codes; every command's `--help` loads 
 
 import importlib
 import os
+import signal
 import sys
 from typing import Any
 
@@ -82,6 +83,8 @@ def cli(ctx: click.Context) -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     prepare_environment()
+    _open_missing_streams()
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         outcome = cli.main(standalone_mode=False)
         sys.stdout.flush()
@@ -108,6 +111,18 @@ def main() -> None:
         _fail(f"{exc.filename or 'output'}: {exc.strerror}", 2)
     else:
         sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End as Ctrl-C does, so that nothing is left behind."""
+    raise KeyboardInterrupt
+
+
+def _open_missing_streams() -> None:
+    """Stand in for streams that the caller has closed."""
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _fail(message: str, exit_code: int) -> None:

@@ -98,6 +98,7 @@ _STAGES = ("comparison", "code-rag", "template-rag")
 def command(requirement: str | None, output: Path, batch: Path | None, **flags: Any) -> int:
     """Turn REQUIREMENT (`-`: from stdin) into a project in the new folder OUTPUT.
 
+    With --plan, the plan alone will do.
     With --batch, each requirement of the file becomes a folder in OUTPUT, and OUTPUT/results.jsonl says
     what came of it. Exit code 1 where a project failed its checks: it is then written as failed.
     """
@@ -111,6 +112,8 @@ def command(requirement: str | None, output: Path, batch: Path | None, **flags: 
         requests = {item.id: Request(item.requirement, item.dataset) for item in items}
     else:
         plan = options.read_plan_file(flags["plan"]) if flags["plan"] else None
+        if requirement is None and plan is not None:
+            requirement = f"A project for {plan.category.lower()}, as planned"
         text = options.read_requirement(requirement)
         requests = {"": Request(text, options.check_dataset(flags["dataset"]), plan)}
     check_new_folder(output)

@@ -43,12 +43,14 @@ def command(
             raise ConfigError(f"{output} is the batch file itself", hint="name another output file")
         _plan_batch(batch, output, config)
         return
+    from dlcodegen_local.pipeline import low_confidence
+
     text = options.read_requirement(requirement)
     reporter = StderrReporter()
     reporter.stage("plan")
     result = load_planner(config).plan(text, options.check_dataset(flags["dataset"]), num_beams=beams)
     reporter.done(f"{result.plan.category}, {len(result.plan.layers)} layers")
-    for note in result.notes:
+    for note in (*result.notes, *low_confidence(result.confidence)):
         reporter.note(note)
     plan = _edited(result.plan.to_json()) if flags["edit"] else result.plan
     if output is not None:

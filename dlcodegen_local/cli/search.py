@@ -36,6 +36,8 @@ def command(text: str | None, plan: Path | None, k: int, why: bool, **flags: Any
     if flags["json"]:
         options.print_json([_row(hit, why) for hit in hits])
         return
+    if not hits:
+        click.echo("no sample matches", err=True)
     for rank, hit in enumerate(hits, start=1):
         neighbour = "  (from a neighbouring category)" if hit.topped_up else ""
         click.echo(f"{rank:2}. {hit.sample.id}  {hit.score:.2f}  [{hit.sample.plan.category}]{neighbour}")

@@ -1,5 +1,6 @@
 """`dlcodegen verify`: check a project."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,11 @@ def _verify(delivered: DeliveredProject, plan: Plan | None, config: Verification
     sandbox = find_smoke_sandbox(config) if config.run else None
     verifier = Verifier(config, sandbox, find_paths().cache)
     if delivered.layout == "project":
-        return verifier.check_folder(delivered.folder, delivered.source, plan)
-    verification = verifier.inspect(delivered.source, plan)
-    return verifier.prove(delivered.source, plan, verification)
+        verification = verifier.check_folder(delivered.folder, delivered.source, plan)
+    else:
+        inspected = verifier.inspect(delivered.source, plan)
+        verification = verifier.prove(delivered.source, plan, inspected)
+    mismatches = verifier.mismatches(delivered.source, verification)
+    if delivered.layout == "project":
+        mismatches = [replace(finding, file="plan.json", line=1) for finding in mismatches]
+    return replace(verification, findings=(*verification.findings, *mismatches))

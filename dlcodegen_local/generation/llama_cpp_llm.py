@@ -320,7 +320,11 @@ class _Native:
 
 @functools.cache
 def _silent_log() -> Any:
-    """Return a log callback that drops everything; the cache keeps it alive for the native side."""
+    """Return a log callback that drops everything; the cache keeps it alive for the native side.
+
+    It is a C function that reads no argument: an interrupt that falls into a Python callback is lost.
+    """
     import llama_cpp
 
-    return llama_cpp.llama_log_callback(lambda level, text, user_data: None)
+    address = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
+    return llama_cpp.llama_log_callback(address)

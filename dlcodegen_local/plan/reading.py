@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.plain_text import plain
 from dlcodegen_local.plan.categories import canonical_category
 from dlcodegen_local.plan.schema import MAX_LAYER_CHARS, MAX_LAYERS, MAX_TEXT_CHARS, Plan
 
@@ -95,8 +96,7 @@ def _find(table: object, *names: str) -> object:
 
 
 def _cut(text: str, max_chars: int) -> str:
-    printable = "".join(char if ord(char) >= 32 or char in "\n\t" else " " for char in text)
-    return printable.strip()[:max_chars].rstrip()
+    return plain(text).strip()[:max_chars].rstrip()
 
 
 def _text(value: object, max_chars: int) -> str:

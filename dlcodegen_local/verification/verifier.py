@@ -94,9 +94,17 @@ class Verifier:
         found += smoke_findings(verification.smoke)
         found = [_in_script(source, finding) for finding in found]
         if not self.follows_plan(verification.compliance):
-            fields = sorted(verification.compliance.fields.items(), key=lambda item: (item[1], item[0]))
-            found += [_mismatch(source, name, score) for name, score in fields if score < 1.0][:3]
+            found += self.mismatches(source, verification)[:3]
         return found
+
+    def mismatches(self, source: str, verification: Verification) -> list[Finding]:
+        """List the fields in which code differs from its plan, the farthest first.
+
+        They are errors where the code as a whole does not follow its plan, else warnings.
+        """
+        severity = "warning" if self.follows_plan(verification.compliance) else "error"
+        fields = sorted(verification.compliance.fields.items(), key=lambda item: (item[1], item[0]))
+        return [_mismatch(source, name, score, severity) for name, score in fields if score < 1.0]
 
 
 def _compliance(source: str, plan: Plan | None) -> Compliance:
@@ -126,8 +134,9 @@ def _in_script(source: str, finding: Finding) -> Finding:
     return replace(finding, file="project.py", line=place + 1)
 
 
-def _mismatch(source: str, name: str, score: float) -> Finding:
+def _mismatch(source: str, name: str, score: float, severity: str) -> Finding:
     section = "model" if name in _MODEL_FIELDS else "config"
     before = source.split(f"# %% [{section}]")[0]
     line = before.count("\n") + 2
-    return Finding("project.py", line, "plan-mismatch", f"{name} does not follow the plan ({score:.2f} of 1)")
+    message = f"{name} does not follow the plan ({score:.2f} of 1)"
+    return Finding("project.py", line, "plan-mismatch", message, severity)

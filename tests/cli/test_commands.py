@@ -1,5 +1,6 @@
 import ast
 import json
+import re
 import subprocess
 import sys
 
@@ -165,3 +166,26 @@ def test_every_option_has_a_variable_of_its_flag_s_name(path, monkeypatch):
             variable = f"DLCODEGEN_{'_'.join(path)}_{flag}".upper()
             monkeypatch.setenv(variable, "1")
             assert option.resolve_envvar_value(context) == "1", variable
+
+
+def test_a_changed_optimizer_is_a_finding(run, tmp_path):
+    answer = run("generate", "Predict house prices from a table", "-o", "out", "--no-run")
+    assert answer.returncode == 0, answer.stderr.decode()
+    config = tmp_path / "work/out/config.py"
+    text = config.read_text()
+    optimizer = re.search(r'optimizer: str = "(\w+)"', text).group(1)
+    other = "sgd" if optimizer != "sgd" else "adam"
+    config.write_text(text.replace(f'optimizer: str = "{optimizer}"', f'optimizer: str = "{other}"'))
+    found = json.loads(run("verify", "out", "--json").stdout)
+    messages = [finding["message"] for finding in found["static"]["findings"]]
+    assert any(message.startswith("optimizer does not follow the plan") for message in messages)
+
+
+@pytest.mark.parametrize("layout", ["script", "notebook"])
+def test_every_layout_is_verified_again(run, layout):
+    plan = run("plan", "Predict house prices from a table", "-o", "plan.json")
+    assert plan.returncode == 0
+    made = run("generate", "--plan", "plan.json", "-o", "out", "--layout", layout, "--no-run")
+    assert made.returncode == 0, made.stderr.decode()
+    found = run("verify", "out", "--json")
+    assert found.returncode == 0, found.stdout.decode()

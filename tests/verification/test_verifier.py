@@ -70,9 +70,7 @@ def test_a_finding_in_a_module_is_placed_in_the_script(verifier, tmp_path):
     write_modules(TABLE, tmp_path)
     lines = (tmp_path / "train.py").read_text().split("\n")
     line = next(i for i, text in enumerate(lines, 1) if "history =" in text)
-    smoke = SmokeResult(
-        False, 1.0, "boom", 1, {"error": {"file": "train.py", "line": line}, "rule": "smoke"}
-    )
+    smoke = SmokeResult(False, 1.0, "boom", 1, {"error": {"file": "train.py", "line": line}, "rule": "smoke"})
     verification = Verification((), Compliance(1.0, {}), smoke)
     (finding,) = verifier.defects(TABLE, verification)
     assert isinstance(finding, Finding)
