@@ -117,3 +117,19 @@ def canonical_category(text: str) -> str | None:
 
 def _plain(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+# Predictions of these tasks are decoded from what the model puts out: the two shapes need not be the same.
+DECODED = frozenset(
+    {
+        "Anomaly Detection",
+        "Image-to-Text",
+        "Object Detection",
+        "Question Answering",
+        "Reinforcement Learning",
+        "Speech Recognition",
+        "Text Generation",
+        "Text Summarization",
+        "Translation",
+    }
+)

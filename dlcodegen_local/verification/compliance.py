@@ -9,6 +9,7 @@ import math
 import re
 
 from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.plan.categories import DECODED
 from dlcodegen_local.plan.extraction import Extraction, extract
 from dlcodegen_local.plan.extraction_canonical import canonical_layers, sequence_similarity
 from dlcodegen_local.plan.schema import Plan
@@ -25,19 +26,6 @@ _ACCURACIES = {
     "categorical_crossentropy": "categorical_accuracy",
     "sparse_categorical_crossentropy": "sparse_categorical_accuracy",
 }
-# Predictions of these tasks are decoded from what the model puts out: the two shapes need not be the same.
-_DECODED = frozenset(
-    {
-        "Image-to-Text",
-        "Object Detection",
-        "Question Answering",
-        "Reinforcement Learning",
-        "Speech Recognition",
-        "Text Generation",
-        "Text Summarization",
-        "Translation",
-    }
-)
 
 
 def measure_compliance(source: str, plan: Plan) -> Compliance:
@@ -91,7 +79,7 @@ def _score(name: str, plan: Plan, extraction: Extraction) -> float | None:
     if name == "input":
         return _shape_agreement(plan.dataset_input, found.dataset_input, bool(found.layers))
     agreement = _shape_agreement(plan.dataset_output, found.dataset_output, bool(found.layers))
-    is_decoded = plan.category in _DECODED and found.layers
+    is_decoded = plan.category in DECODED and found.layers
     return None if is_decoded and agreement != 1.0 else agreement
 
 

@@ -1,5 +1,6 @@
 """Smoke runs of tiny projects: what passes, what fails, at which stage and line."""
 
+import dataclasses
 import importlib.util
 import sys
 from functools import cache
@@ -13,6 +14,7 @@ from dlcodegen_local.verification.report import SmokeResult
 from dlcodegen_local.verification.sandbox import Limits, Sandbox, find_sandbox
 from dlcodegen_local.verification.smoke import (
     SmokeScale,
+    _prediction_fits,
     environment_paths,
     smoke_findings,
     smoke_project,
@@ -196,3 +198,13 @@ def test_keras_trains_in_the_sandbox() -> None:
     assert result.ok is True, result
     assert result.facts["parameters"] == 8
     assert result.facts["versions"]["keras"]
+
+
+def test_tasks_that_decode_may_predict_another_shape_than_the_network_puts_out():
+    facts = {"prediction_shape": [4, 40, 8000], "prediction_kind": "f"}
+    plan = Plan("Translation", "(batch_size, 40)", "(batch_size, 8000), next word", "", ())
+    fits, note = _prediction_fits(facts, plan)
+    assert fits
+    assert "decodes" in note
+    fits, note = _prediction_fits(facts, dataclasses.replace(plan, category="Tabular Classification"))
+    assert not fits
