@@ -89,7 +89,9 @@ def command(tmp_path, *arguments, **options):
 
 
 def test_ctrl_c_leaves_no_output_folder(tmp_path):
-    process = command(tmp_path, "generate", "Classify images of birds by species", "-o", "out", "--no-run")
+    arguments = ("generate", "Classify images of birds by species", "-o", "out", "--no-run")
+    # a shell starts its background jobs, and these their children, deaf to Ctrl-C
+    process = command(tmp_path, *arguments, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     for line in process.stderr:
         if line.startswith("code-rag ..."):
             break
