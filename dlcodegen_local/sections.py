@@ -4,6 +4,7 @@ Guarantees that `Sections.parse(s.to_source())` equals `s`. The section contract
 section must define) is checked by `verification.static`, not here.
 """
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,14 @@ class Sections:
 
     header: str
     bodies: Mapping[str, str]
+
+    @property
+    def docstring(self) -> str:
+        """The module docstring of the header, "" where it has none or does not parse."""
+        try:
+            return ast.get_docstring(ast.parse(self.header)) or ""
+        except (SyntaxError, ValueError):
+            return ""
 
     def to_source(self) -> str:
         """Return the script: header, then every section under its `# %% [name]` marker."""

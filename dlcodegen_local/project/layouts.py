@@ -138,7 +138,7 @@ def split_modules(sections: Sections) -> dict[str, str]:
 
 def render_notebook(sections: Sections) -> str:
     """Return a valid `.ipynb` (nbformat 4.5): the docstring as Markdown, one code cell a section."""
-    cells = [_cell("markdown", "about", _docstring(sections))]
+    cells = [_cell("markdown", "about", sections.docstring)]
     for name in ("imports", *MODULES):
         if body := sections.bodies.get(name, "").strip():
             cells.append(_cell("code", name, body))
@@ -282,15 +282,8 @@ def _bound_names(body: str) -> set[str]:
     return bound
 
 
-def _docstring(sections: Sections) -> str:
-    try:
-        return ast.get_docstring(ast.parse(sections.header)) or ""
-    except SyntaxError:
-        return ""
-
-
 def _module_title(sections: Sections, name: str) -> str:
-    docstring = _docstring(sections).replace("\\", "\\\\").replace('"""', "'''")
+    docstring = sections.docstring.replace("\\", "\\\\").replace('"""', "'''")
     title = docstring.split("\n")[0].rstrip(". ") or "Generated project"
     roles = {
         "config": f"{docstring}\n\nThis module holds the settings; each is an option on the command line.\n"

@@ -1,6 +1,5 @@
 """The README of a generated project: how to run it, what data it wants, what was measured."""
 
-import ast
 import math
 import re
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ _TIME_BOUNDS_S = (60, 300)
 
 def render_readme(project: Project, layout: str) -> str:
     """Return the README of a project in one of the layouts."""
-    docstring = _docstring(project.source)
+    docstring = Sections.parse(project.source).docstring
     title = docstring.split("\n")[0].rstrip(".") or "Generated project"
     parts = [f"# {title}", f"> {_one_line(project.requirement)}", *_body(docstring)]
     parts += [
@@ -35,13 +34,6 @@ def render_readme(project: Project, layout: str) -> str:
     ]
     parts += ["## Where the code comes from", _provenance_text(project)]
     return "\n\n".join(parts) + "\n"
-
-
-def _docstring(source: str) -> str:
-    try:
-        return ast.get_docstring(ast.parse(Sections.parse(source).header)) or ""
-    except (SyntaxError, ValueError):
-        return ""
 
 
 def _body(docstring: str) -> list[str]:
