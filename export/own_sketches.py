@@ -53,12 +53,9 @@ def pick(rng: random.Random, *choices: Choice) -> Choice:
     return rng.choice(choices)
 
 
-def in_words(sketch: Sketch, rng: random.Random) -> tuple[str, str, Plan]:
-    """Return requirement, dataset attributes and plan of a sketch.
-
-    Hyperparameters that the sketch leaves open are drawn; some are stated in the requirement.
-    """
-    plan = Plan(
+def plan_of(sketch: Sketch, rng: random.Random) -> Plan:
+    """Return the plan of a sketch; hyperparameters that the sketch leaves open are drawn."""
+    return Plan(
         category=sketch.category,
         dataset_input=sketch.dataset_input,
         dataset_output=sketch.dataset_output,
@@ -71,6 +68,11 @@ def in_words(sketch: Sketch, rng: random.Random) -> tuple[str, str, Plan]:
         epochs=sketch.epochs or pick(rng, 10, 15, 20, 30, 50),
         metric=sketch.metric,
     )
+
+
+def in_words(sketch: Sketch, rng: random.Random) -> tuple[str, str, Plan]:
+    """Return requirement, dataset attributes and plan of a sketch; some settings are stated."""
+    plan = plan_of(sketch, rng)
     requirement = pick(rng, *OPENINGS).format(sketch.task)
     facts = []
     if sketch.size and rng.random() < 0.4:
