@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,18 +17,25 @@ from dlcodegen_local.plan.reading import read_plan
 from dlcodegen_local.plan.schema import Plan
 
 EVALUATION_FILES = ("plans/validation.jsonl", "plans/test.jsonl", "code/tasks.jsonl")
+RARE_DIALECT = "hyperparameters"
 NEAR_JACCARD = 0.8
+WORD_DROPOUT_ROWS = 0.3
+WORD_DROPOUT = 0.1
 _PREFIX = re.compile(r"^(?:i|we)\s+(?:want|aim|need|would like|am (?:looking|trying))\s+to\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Row:
-    """Hold one requirement with its dataset attributes and its plan, as read."""
+    """Hold one requirement with its dataset attributes and its plan, as read.
+
+    `dialect` is the name under which the published plan keeps its hyperparameters, in lower case.
+    """
 
     row_id: str
     requirement: str
     dataset: str
     plan: Plan
+    dialect: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,21 @@ def read_rows(path: Path) -> tuple[list[Row], int]:
         except ConfigError:
             unreadable += 1
             continue
-        rows.append(Row(table["id"], table["requirement"], _dataset_text(table["dataset_attributes"]), plan))
+        attributes = _dataset_text(table["dataset_attributes"])
+        rows.append(Row(table["id"], table["requirement"], attributes, plan, _dialect(table["plan"])))
     return rows, unreadable
+
+
+def held_out_rows(rows: Sequence[Row], count: int) -> tuple[list[Row], list[Row]]:
+    """Return the rows to train on, and the last `count` of the dialect that validation lacks.
+
+    The published validation plans are all of the "hypermeters" dialect, half of the test plans are
+    not. Rows that follow each other are often about one notebook, so one run of rows is taken.
+    """
+    places = [place for place, row in enumerate(rows) if row.dialect == RARE_DIALECT]
+    held_out = set(places[-count:] if count else ())
+    trained = [row for place, row in enumerate(rows) if place not in held_out]
+    return trained, [rows[place] for place in sorted(held_out)]
 
 
 def training_rows(folder: Path) -> tuple[list[Row], Dropped]:
@@ -91,7 +111,14 @@ def augmented(row: Row, style: str, rng: random.Random) -> tuple[str, str]:
         dataset = dataset.split(". ")[0]
     if rng.random() < 0.1:
         requirement = requirement.lower().rstrip(".")
+    if rng.random() < WORD_DROPOUT_ROWS:
+        requirement, dataset = _without_words(requirement, rng), _without_words(dataset, rng)
     return requirement, dataset
+
+
+def _without_words(text: str, rng: random.Random) -> str:
+    """Return the text without some of its words: no single one may decide the plan."""
+    return " ".join(word for word in text.split(" ") if rng.random() >= WORD_DROPOUT)
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, object]]:
@@ -120,6 +147,12 @@ def _dataset_text(attributes: object) -> str:
     if isinstance(attributes, list):
         return ", ".join(_dataset_text(value) for value in attributes)
     return "" if attributes is None else str(attributes)
+
+
+def _dialect(plan: object) -> str:
+    text = plan if isinstance(plan, str) else json.dumps(plan)
+    found = re.search(r'"(hyperparameters|hypermeters)"', text, re.IGNORECASE)
+    return found.group(1).lower() if found else ""
 
 
 def _words(text: str) -> str:

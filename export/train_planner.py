@@ -11,9 +11,9 @@ learning rate follows the clock, so two runs differ.
 
 import argparse
 import json
-import math
 import os
 import platform
+import random
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from dlcodegen_local.planner.tokenizer import PlanTokenizer, PlanVocabulary
 from export.own_rows import own_rows
 from export.planner_batches import MAX_LENGTH, Example, Weights, epoch_batches, examples
-from export.planner_rows import Row, file_hashes, read_rows, training_rows
+from export.planner_rows import RARE_DIALECT, Row, file_hashes, held_out_rows, read_rows, training_rows
 from export.planner_vocabulary import add_control_tokens, row_texts, train_bpe
 
 
@@ -38,26 +38,31 @@ class Settings:
     n_head: int = 8
     n_embd: int = 256
     n_positions: int = 768
-    vocab_size: int = 4096
+    vocab_size: int = 4608
     dropout: float = 0.1
-    learning_rate: float = 1e-3
+    optimizer: str = "muon"
+    learning_rate: float = 2e-3
     weight_decay: float = 0.1
     beta2: float = 0.98
     warmup: float = 0.03
-    batch_tokens: int = 4096
-    epochs: float | None = None
-    minutes: float | None = 60.0
+    decay: float = 0.5
+    batch_tokens: int = 3072
+    epochs: float | None = 7.0
+    minutes: float | None = None
     prompt_weight: float = 0.3
     closed_weight: float = 2.0
-    own_rows: int = 1000
+    own_rows: int = 1600
+    rare_dialect: float = 1.6
+    held_out: int = 100
     seed: int = 42
     threads: int = 1
     checkpoint_minutes: float = 4.0
 
 
 PAPER = Settings(
-    n_layer=36, n_head=20, n_embd=1280, n_positions=1024, batch_tokens=16 * 256, epochs=8.0, minutes=None,
-    prompt_weight=1.0, closed_weight=1.0, own_rows=0, beta2=0.999, weight_decay=0.01,
+    n_layer=36, n_head=20, n_embd=1280, n_positions=1024, batch_tokens=16 * 256, epochs=8.0,
+    optimizer="adamw", learning_rate=1e-3, prompt_weight=1.0, closed_weight=1.0, own_rows=0,
+    beta2=0.999, weight_decay=0.01, rare_dialect=1.0, held_out=0,
 )  # fmt: skip
 
 
@@ -86,7 +91,8 @@ def train(data: Path, output: Path, settings: Settings) -> None:
     """Train from `data` into `output`, resuming from its last checkpoint."""
     output.mkdir(parents=True, exist_ok=True)
     rows, dropped = training_rows(data)
-    validation, _ = read_rows(data / "plans/validation.jsonl")
+    rows, held_out = held_out_rows(rows, settings.held_out)
+    validation = [*read_rows(data / "plans/validation.jsonl")[0], *held_out]
     say(f"{len(rows)} training rows; dropped: {asdict(dropped)}; {len(validation)} validation rows")
     tokenizer = prepare_tokenizer(output, rows, settings)
     run = Run(
@@ -111,7 +117,8 @@ def prepare_tokenizer(output: Path, rows: list[Row], settings: Settings) -> Plan
     """Return the run's tokenizer: that of the run, of the checkpoint, or a new one."""
     if not (output / "planner.json").exists():
         if settings.checkpoint is None:
-            tokenizer = train_bpe(row_texts(rows), settings.vocab_size)
+            own = list(own_rows(4 * settings.own_rows, settings.seed))
+            tokenizer = train_bpe(row_texts([*rows, *own]), settings.vocab_size)
         else:
             tokenizer = Tokenizer.from_file(str(Path(settings.checkpoint) / "tokenizer.json"))
         vocabulary = add_control_tokens(tokenizer, rows)
@@ -169,11 +176,7 @@ class Run:
         self.output, self.settings, self.tokenizer = output, settings, tokenizer
         self.training, self.validation = training, validation
         self.model = build_model(settings, tokenizer.vocabulary)
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, settings.weight_decay),
-            lr=settings.learning_rate,
-            betas=(0.9, settings.beta2),
-        )
+        self.optimizers = build_optimizers(self.model, settings)
         self.epoch, self.batch, self.seconds, self.tokens = 0, 0, 0.0, 0
         self._resume()
 
@@ -183,9 +186,8 @@ class Run:
         recent: list[float] = []
         while (progress := self._progress(0, 1)) < 1:
             weights, seed = self._weights(progress), self.settings.seed + self.epoch
-            own = examples(list(own_rows(self.settings.own_rows, seed)), self.tokenizer, augment=False)
             batches = epoch_batches(
-                [*self.training, *own], self.tokenizer, weights, self.settings.batch_tokens, seed
+                self._epoch_examples(seed), self.tokenizer, weights, self.settings.batch_tokens, seed
             )
             while self.batch < len(batches) and progress < 1:
                 progress = self._progress(self.batch, len(batches))
@@ -206,6 +208,13 @@ class Run:
                 self.epoch, self.batch = self.epoch + 1, 0
         self._save(record, 1.0)
 
+    def _epoch_examples(self, seed: int) -> list[Example]:
+        """Return an epoch's rows: the published ones, some of the rare dialect again, and our own."""
+        rare = [example for example in self.training if example.row.dialect == RARE_DIALECT]
+        repeated = random.Random(seed).sample(rare, round(len(rare) * (self.settings.rare_dialect - 1)))
+        own = examples(list(own_rows(self.settings.own_rows, seed)), self.tokenizer, augment=False)
+        return [*self.training, *repeated, *own]
+
     def _progress(self, batch: int, batches: int) -> float:
         if self.settings.minutes is not None:
             return self.seconds / (60 * self.settings.minutes)
@@ -217,23 +226,24 @@ class Run:
         return Weights(prompt=prompt, closed=self.settings.closed_weight)
 
     def _learning_rate(self, progress: float) -> float:
-        warmup = self.settings.warmup
-        if progress < warmup:
-            return self.settings.learning_rate * max(progress / warmup, 0.02)
-        decay = 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
-        return self.settings.learning_rate * (0.02 + 0.98 * decay)
+        """Rise over `warmup`, stay, and fall to almost nothing over the last `decay` of the run."""
+        rise = progress / self.settings.warmup if self.settings.warmup else 1.0
+        fall = (1 - progress) / self.settings.decay if self.settings.decay else 1.0
+        return self.settings.learning_rate * min(1.0, max(rise, 0.02), max(fall, 0.02))
 
     def _step(self, input_ids: Any, weight: Any, progress: float) -> float:
         import torch
 
         self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(progress)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self._learning_rate(progress)
         loss = _weighted_loss(self.model, torch.from_numpy(input_ids), torch.from_numpy(weight))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.tokens += int(input_ids.size)
         return float(loss.detach())
 
@@ -269,7 +279,7 @@ class Run:
         )
         self.model.save_pretrained(self.output)
         state = {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "place": [self.epoch, self.batch, self.seconds, self.tokens],
             "rng": torch.get_rng_state(),
         }
@@ -285,18 +295,40 @@ class Run:
             return
         state = torch.load(self.output / "trainer.pt", weights_only=True)
         self.model = type(self.model).from_pretrained(self.output, attn_implementation="sdpa")
-        groups = _parameter_groups(self.model, self.settings.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, self.settings.beta2))
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizers = build_optimizers(self.model, self.settings)
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         torch.set_rng_state(state["rng"])
         self.epoch, self.batch, self.seconds, self.tokens = state["place"]
         say(f"resumed at epoch {self.epoch}, batch {self.batch}, {self.seconds / 60:.1f} minutes")
 
 
-def _parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
-    vectors = [weight for weight in model.parameters() if weight.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def build_optimizers(model: Any, settings: Settings) -> list[Any]:
+    """Return AdamW alone, or Muon for the matrices inside the layers and AdamW for all else."""
+    import torch
+
+    named = list(model.named_parameters())
+    inner = {name for name, weight in named if weight.ndim == 2 and ".h." in name}
+    made: list[Any] = []
+    if settings.optimizer == "muon":
+        matrices = [weight for name, weight in named if name in inner]
+        made.append(
+            torch.optim.Muon(
+                matrices,
+                lr=settings.learning_rate,
+                weight_decay=settings.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        )
+        named = [(name, weight) for name, weight in named if name not in inner]
+    decayed = [weight for _, weight in named if weight.ndim >= 2]
+    plain = [weight for _, weight in named if weight.ndim < 2]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    made.append(torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta2)))
+    return made
 
 
 def _weighted_loss(model: Any, input_ids: Any, weight: Any) -> Any:
