@@ -1,7 +1,8 @@
 """Score predicted plans against references: every measure in one table, each a function of one item.
 
-Guarantees that a prediction that is missing or cannot be read counts as wrong in every measure but the mean
-absolute errors, which follow the paper and skip it.
+Guarantees that a prediction that is missing or cannot be read counts as wrong, also where the reference
+leaves a field open. Two measures follow the paper instead: mean absolute errors skip it, and to MLD it is an
+empty list.
 
 Paper: Table IV; Differs: layer similarity and log distances stand beside its measures, since an empty layer
 list has a better mean Levenshtein distance than most systems and a few outliers rule a mean absolute error.
@@ -97,7 +98,10 @@ def mean_levenshtein(layers: Sequence[str], reference: Sequence[str]) -> float:
 
 
 def _exact(field: str) -> Callable[[PlanFields, PlanFields], float]:
-    return lambda plan, wanted: 100.0 * plain_equal(getattr(plan, field), getattr(wanted, field))
+    def exact(plan: PlanFields, wanted: PlanFields) -> float:
+        return 100.0 * (plan != MISSING and plain_equal(getattr(plan, field), getattr(wanted, field)))
+
+    return exact
 
 
 def _bleu(field: str) -> Callable[[PlanFields, PlanFields], float]:
@@ -128,7 +132,7 @@ _MAE = "mean absolute error|items where prediction and reference have a number"
 
 
 def _layer_similarity(plan: PlanFields, wanted: PlanFields) -> float:
-    return layer_similarity(plan.layers, wanted.layers)
+    return 0.0 if plan == MISSING else layer_similarity(plan.layers, wanted.layers)
 
 
 def _mean_levenshtein(plan: PlanFields, wanted: PlanFields) -> float:

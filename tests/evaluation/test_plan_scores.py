@@ -61,7 +61,7 @@ def test_mean_levenshtein_by_hand():
     assert mean_levenshtein([], []) == 0
 
 
-@given(FIELDS)
+@given(FIELDS.filter(lambda fields: fields != MISSING))
 def test_a_plan_scores_best_against_itself(fields):
     for name, [value] in score_items([fields], [fields]).items():
         if name == "valid_json":
@@ -101,8 +101,11 @@ def test_a_missing_prediction_is_wrong_and_not_left_out():
     assert half.scores["mld"].mean == len("Dense(1)") / 2
 
 
-def test_nothing_missing_counts_as_equal_where_the_reference_is_open():
-    scores = score_items([MISSING], [PlanFields(optimizer="N/A")])
-    assert scores["optimizer"] == [0]
-    assert scores["loss"] == [100]
-    assert scores["learning_rate"] == [None]
+def test_a_field_that_both_leave_open_is_equal_but_nothing_is_never_right():
+    reference = PlanFields(category="a", optimizer="N/A")
+    scores = score_items([PlanFields(category="a"), MISSING], [reference, reference])
+    assert scores["category"] == [100, 0]
+    assert scores["optimizer"] == [0, 0]
+    assert scores["loss"] == [100, 0]
+    assert scores["layer_similarity"] == [100, 0]
+    assert scores["learning_rate"] == [None, None]
