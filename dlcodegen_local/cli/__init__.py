@@ -21,6 +21,7 @@ _COMMANDS = {
     "search": "Find samples for a plan or a text.",
     "generate": "Turn a requirement into a project that runs.",
     "verify": "Check a project: static findings, plan compliance, smoke run.",
+    "evaluate": "Score predictions of any system against references.",
     "models": "List and describe the planner and the code models.",
     "doctor": "Say what works here, what does not, and what mends it.",
 }
@@ -176,8 +177,15 @@ def _checked_table(
     return checked
 
 
-def _checked_value(place: str, parameter: click.Option, value: object) -> bool | str:
-    """Return a value as the command line would give it."""
+def _checked_value(place: str, parameter: click.Option, value: object) -> bool | str | list[bool | str]:
+    """Return a value as the command line would give it; a flag that can be given again takes a list, too."""
+    if parameter.multiple:
+        values = value if isinstance(value, list) else [value]
+        return [_checked_one(place, parameter, item) for item in values]
+    return _checked_one(place, parameter, value)
+
+
+def _checked_one(place: str, parameter: click.Option, value: object) -> bool | str:
     if parameter.is_flag and isinstance(value, bool):
         return value
     if not parameter.is_flag and isinstance(value, str | int | float) and not isinstance(value, bool):

@@ -9,12 +9,13 @@ import pytest
 
 from dlcodegen_local.cli import cli
 
-COMMANDS = ("plan", "search", "generate", "verify", "models", "doctor")
+COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "models", "doctor")
 LEAVES = (
     ("plan",),
     ("search",),
     ("generate",),
     ("verify",),
+    ("evaluate", "plans"),
     ("models", "list"),
     ("models", "info"),
     ("doctor",),

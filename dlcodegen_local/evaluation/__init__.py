@@ -1,0 +1,1 @@
+"""Evaluation: predictions of any system against references, in the measures of the field."""

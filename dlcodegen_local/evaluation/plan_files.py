@@ -1,0 +1,104 @@
+"""Files of references and predictions: one JSON object a line, hostile until checked.
+
+Guarantees rows with ids that stand once, or one `ConfigError` that names the file and the line.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.evaluation.plan_fields import MISSING, PlanFields, read_fields, read_line
+
+MAX_LINE_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """Hold the plans of one file by id, in the file's order, and the file's sha256."""
+
+    path: Path
+    plans: dict[str, PlanFields]
+    sha256: str
+
+
+def read_references(path: Path) -> PlanFile:
+    """Read reference plans: rows with `id` and `plan`, an object in any dialect.
+
+    Raises:
+        ConfigError: the file cannot be read, holds no row, or names the line that is not as it must be.
+    """
+    return _read_file(path, _reference)
+
+
+def read_predictions(path: Path) -> PlanFile:
+    """Read predicted plans: rows with `id` and `plan`, or with `id` and `text`, a system's raw output.
+
+    Raises:
+        ConfigError: the file cannot be read, holds no row, or names the line that is not as it must be.
+    """
+    return _read_file(path, _prediction)
+
+
+def _reference(row: dict[str, Any]) -> PlanFields | None:
+    return read_fields(row["plan"]) if isinstance(row.get("plan"), dict) else None
+
+
+def _prediction(row: dict[str, Any]) -> PlanFields | None:
+    plan, text = row.get("plan"), row.get("text")
+    if isinstance(plan, dict | str):
+        return read_fields(plan)
+    if isinstance(text, str):
+        return read_line(text)
+    return MISSING if "plan" in row and plan is None else None
+
+
+def _read_file(path: Path, read_row: Callable[[dict[str, Any]], PlanFields | None]) -> PlanFile:
+    plans: dict[str, PlanFields] = {}
+    digest = hashlib.sha256()
+    for number, line in enumerate(_lines(path), start=1):
+        digest.update(line)
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        row = _decoded(line, where)
+        if not isinstance(row, dict) or not isinstance(row.get("id"), str | int):
+            raise ConfigError(f"{where}: must be an object with an id", hint="one JSON object a line")
+        if (item := str(row["id"])) in plans:
+            raise ConfigError(f"{where}: id {item!r} stands twice", hint="leave one of the two out")
+        if (fields := read_row(row)) is None:
+            wanted = "a plan" if read_row is _reference else "a plan or a text"
+            raise ConfigError(f"{where}: must have {wanted}", hint="a plan is a JSON object, a text a string")
+        plans[item] = fields
+    if not plans:
+        raise ConfigError(f"{path} holds no plan", hint="one JSON object a line, with id and plan")
+    return PlanFile(path, plans, digest.hexdigest())
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(line) > MAX_LINE_BYTES:
+                    raise ConfigError(
+                        f"{path}, line {number}: is longer than {MAX_LINE_BYTES:,} bytes",
+                        hint="cut the prediction",
+                    )
+                yield line
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
+
+
+def _decoded(line: bytes, where: str) -> object:
+    try:
+        value: object = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{where}: is not UTF-8 text", hint="write the file as UTF-8") from exc
+    except (ValueError, RecursionError) as exc:
+        raise ConfigError(f"{where}: is not JSON", hint="one JSON object a line") from exc
+    return value
