@@ -86,7 +86,7 @@ def _row(result: Any) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "steps": result.steps,
         "confidence": {name: round(value, 4) for name, value in result.confidence.items()},
-        "alternatives": [plan.to_dict() for plan in result.alternatives],
+        "alternatives": dict(result.alternatives),
         "notes": list(result.notes),
     }
 

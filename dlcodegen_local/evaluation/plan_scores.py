@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from dlcodegen_local.evaluation.intervals import Estimate, estimate, paired_difference
 from dlcodegen_local.evaluation.plan_fields import MISSING, PlanFields
-from dlcodegen_local.evaluation.text_scores import bleu, layer_similarity, levenshtein, plain_equal
+from dlcodegen_local.evaluation.text_scores import bleu, plain_equal
+from dlcodegen_local.plan.distance import layer_similarity, levenshtein
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dlcodegen_local.plan.distance import normalised_distance
 from dlcodegen_local.plan.layers import parse_layers
 
 # Keras' signatures, as far as plans give arguments: a parameter without "=" must be given.
@@ -301,33 +302,6 @@ def sequence_similarity(planned: Sequence[CanonicalLayer], found: Sequence[Canon
         for index, other in enumerate(found, 1):
             pair = (layer, other)
             if pair not in cache:
-                cache[pair] = text_distance(layer.filled_from(other).text, other.told_by(layer).text)
+                cache[pair] = normalised_distance(layer.filled_from(other).text, other.told_by(layer).text)
             row.append(min(above[index] + 1, row[-1] + 1, above[index - 1] + cache[pair]))
     return 1.0 - row[-1] / max(len(planned), len(found))
-
-
-def text_distance(left: str, right: str) -> float:
-    """Return the Levenshtein distance divided by the longer length, 0 to 1.
-
-    Bit-parallel: one step for each character of `right` on whole numbers of `len(left)` bits.
-    """
-    if left == right:
-        return 0.0
-    if not left or not right:
-        return 1.0
-    masks: dict[str, int] = {}
-    for index, char in enumerate(left):
-        masks[char] = masks.get(char, 0) | (1 << index)
-    full, top = (1 << len(left)) - 1, 1 << (len(left) - 1)
-    positive, negative, distance = full, 0, len(left)
-    for char in right:
-        match = masks.get(char, 0)
-        diagonal = (((match & positive) + positive) ^ positive) | match | negative
-        up = negative | ~(diagonal | positive) & full
-        down = positive & diagonal
-        distance += bool(up & top) - bool(down & top)
-        up = (up << 1 | 1) & full
-        down = (down << 1) & full
-        positive = down | ~(diagonal | up) & full
-        negative = up & diagonal
-    return distance / max(len(left), len(right))

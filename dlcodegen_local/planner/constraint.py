@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dlcodegen_local.planner.beam import Logits, LogProbs, TokenIds, log_softmax
+from dlcodegen_local.planner.choices import ChoiceScores
 from dlcodegen_local.planner.number_rules import Mask, open_digits
 from dlcodegen_local.planner.stated_sizes import StatedSizes
 from dlcodegen_local.planner.text_rules import TextRules, next_of_cycles, repeating_tokens
@@ -66,7 +67,8 @@ class PlanConstraint:
     """Allow exactly the token sequences that are plans.
 
     `fixed` maps closed fields to the token that stands there, and `sizes` are numbers that may not
-    be contradicted: facts that the requirement states. `max_new_tokens` bounds the whole plan.
+    be contradicted: facts that the requirement states. `max_new_tokens` bounds the whole plan, and
+    `choices` have a say in the closed fields.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class PlanConstraint:
         fixed: Mapping[str, int] | None = None,
         sizes: StatedSizes = NOTHING_STATED,
         max_new_tokens: int = MAX_PLAN_TOKENS,
+        choices: ChoiceScores | None = None,
     ) -> None:
         if max_new_tokens < MIN_PLAN_TOKENS:
             raise ValueError(f"a plan needs {MIN_PLAN_TOKENS} tokens, not {max_new_tokens}")
@@ -85,6 +88,7 @@ class PlanConstraint:
         self._fixed = dict(fixed or {})
         self._sizes = sizes
         self._max_new_tokens = max_new_tokens
+        self._choices = choices
         self._candidates = {field.name: np.array(field.token_ids, dtype=np.int64) for field in self._fields}
         self._distances = {
             field.name: _log_distances(field) for field in self._fields if field.name in NUMBER_FIELDS
@@ -93,6 +97,10 @@ class PlanConstraint:
     def start(self) -> PlanState:
         """Return the state after `<plan>`."""
         return PlanState(sizes=self._sizes)
+
+    def closed_fields_done(self, state: PlanState) -> bool:
+        """Return whether all closed fields have their value."""
+        return state.place == len(self._fields)
 
     def finished(self, state: PlanState) -> bool:
         """Return whether `<end>` has been written."""
@@ -153,21 +161,28 @@ class PlanConstraint:
         likeliest of many candidates can lie far from all others.
         """
         if state.place < len(self._fields):
-            field = self._fields[state.place]
-            token_ids = self._candidates[field.name]
-            contradicted = [state.sizes.forbids_value(field.name, state.category, v) for v in field.values]
-            if any(contradicted) and not all(contradicted):
-                token_ids = token_ids[~np.array(contradicted)]
-            log_probs = log_softmax(logits[token_ids])
-            if field.name in NUMBER_FIELDS:
-                expected = self._distances[field.name] @ np.exp(log_probs)
-                best = int(np.argmin(expected))
-                return token_ids[best : best + 1], log_probs[best : best + 1]
-            return token_ids, log_probs
+            return self._score_closed(state, self._fields[state.place], logits)
         token_ids = np.array(self._next_borders(state), dtype=np.int64)
         if not self._is_full(state):
             token_ids = np.concatenate([np.flatnonzero(self._text_mask(state)), token_ids])
         return token_ids, log_softmax(logits[token_ids])
+
+    def _score_closed(
+        self, state: PlanState, field: ClosedField, logits: Logits
+    ) -> tuple[TokenIds, LogProbs]:
+        token_ids = self._candidates[field.name]
+        log_probs = log_softmax(logits[token_ids])
+        if self._choices is not None:
+            log_probs = self._choices.mixed(field.name, log_probs)
+        contradicted = [state.sizes.forbids_value(field.name, state.category, v) for v in field.values]
+        if any(contradicted) and not all(contradicted):
+            kept = ~np.array(contradicted)
+            token_ids, log_probs = token_ids[kept], log_softmax(log_probs[kept])
+        if field.name in NUMBER_FIELDS:
+            expected = self._distances[field.name] @ np.exp(log_probs)
+            best = int(np.argmin(expected))
+            return token_ids[best : best + 1], log_probs[best : best + 1]
+        return token_ids, log_probs
 
     def _text_mask(self, state: PlanState) -> Mask:
         mask = self._rules.balanced_mask(state.nesting, self._has_quotes(state)).copy()

@@ -8,6 +8,14 @@ from dlcodegen_local.errors import PlanningError
 from dlcodegen_local.plan.schema import MAX_LAYER_CHARS, MAX_TEXT_CHARS, Plan
 from dlcodegen_local.planner.tokenizer import CLOSED_FIELDS, TEXT_FIELDS, PlanTokenizer, PlanVocabulary
 
+_ATTRIBUTES = {
+    **{name: name for name in CLOSED_FIELDS if name != "style"},
+    "input": "dataset_input",
+    "output": "dataset_output",
+    "preprocess": "preprocess",
+    "layers": "layers",
+}
+
 
 def plan_of_tokens(token_ids: Sequence[int], tokenizer: PlanTokenizer, stated: Mapping[str, Any]) -> Plan:
     """Return the plan that finished tokens spell, with `stated` values in the place of chosen ones.
@@ -77,6 +85,17 @@ def field_confidence(
     if "layer" in shown:
         shown["layers"] = shown.pop("layer")
     return {name: 1.0 if name in stated else value for name, value in shown.items()}
+
+
+def alternatives_of(plan: Plan, others: Sequence[Plan]) -> dict[str, tuple[Any, ...]]:
+    """Return the values of other plans where they differ from `plan`, field by field, in their order."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, attribute in _ATTRIBUTES.items():
+        values = [getattr(other, attribute) for other in others]
+        differing = dict.fromkeys(value for value in values if value != getattr(plan, attribute))
+        if differing:
+            found[name] = tuple(list(value) if isinstance(value, tuple) else value for value in differing)
+    return found
 
 
 def _text(tokenizer: PlanTokenizer, token_ids: Sequence[int], max_chars: int) -> str:

@@ -17,6 +17,7 @@ MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "planner.json"
 MANIFEST_FILE = "manifest.json"
+CHOICES_FILE = "choices.bin"
 REQUIRED_FILES = (MODEL_FILE, TOKENIZER_FILE, SETTINGS_FILE)
 OPERATOR_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 MAX_MANIFEST_BYTES = 1_000_000
@@ -26,12 +27,13 @@ _HINT = "install the planner again, or name another folder"
 
 @dataclass(frozen=True)
 class PlannerFiles:
-    """Hold the manifest and the checked bytes of a planner's three files."""
+    """Hold the manifest and the checked bytes of a planner's files; `choices` may be missing."""
 
     manifest: dict[str, Any]
     model: bytes
     tokenizer: bytes
     settings: dict[str, Any]
+    choices: bytes | None = None
 
 
 def read_planner_files(folder: Path) -> PlannerFiles:
@@ -51,7 +53,7 @@ def read_planner_files(folder: Path) -> PlannerFiles:
         if isinstance(entry, dict) and isinstance(entry.get("path"), str)
     }
     contents = {}
-    for name in REQUIRED_FILES:
+    for name in (*REQUIRED_FILES, *((CHOICES_FILE,) if CHOICES_FILE in listed else ())):
         if name not in listed:
             raise ArtifactError(f"{folder}: manifest.json does not list {name}", hint=_HINT)
         contents[name] = _read_listed(folder / name, listed[name])
@@ -61,7 +63,9 @@ def read_planner_files(folder: Path) -> PlannerFiles:
             hint="only standard ones run",
         )
     settings = _read_object(folder / SETTINGS_FILE, contents[SETTINGS_FILE])
-    return PlannerFiles(manifest, contents[MODEL_FILE], contents[TOKENIZER_FILE], settings)
+    return PlannerFiles(
+        manifest, contents[MODEL_FILE], contents[TOKENIZER_FILE], settings, contents.get(CHOICES_FILE)
+    )
 
 
 def operator_domains(model: bytes) -> list[str]:

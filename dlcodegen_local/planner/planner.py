@@ -5,16 +5,18 @@ stated in the requirement stand in the plan. Does not promise a good plan where 
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dlcodegen_local.errors import ArtifactError
 from dlcodegen_local.plan.schema import Plan
-from dlcodegen_local.planner.beam import BeamSettings, beam_search
+from dlcodegen_local.planner.beam import BeamSettings
+from dlcodegen_local.planner.choices import Choices
+from dlcodegen_local.planner.consensus import AnchoredRow, ConsensusSettings
 from dlcodegen_local.planner.constraint import MAX_PLAN_TOKENS, MIN_PLAN_TOKENS, PlanConstraint
-from dlcodegen_local.planner.decoding import field_confidence, plan_of_tokens
+from dlcodegen_local.planner.decoding import alternatives_of, field_confidence, plan_of_tokens
 from dlcodegen_local.planner.facts import StatedFacts, stated_facts
 from dlcodegen_local.planner.files import read_planner_files
 from dlcodegen_local.planner.model import ModelDims, OnnxModel
@@ -28,6 +30,7 @@ from dlcodegen_local.planner.tokenizer import (
     PlanVocabulary,
 )
 from dlcodegen_local.planner.values import nearest_value
+from dlcodegen_local.planner.writing import write_by_beam, write_by_consensus
 
 DEFAULT_LENGTH_PENALTY = 0.5  # chosen on validation plans: 1 and more favours long lists of layers
 CUT_NOTE = "the requirement is longer than the planner reads: its end was left out"
@@ -39,8 +42,9 @@ class PlannedResult:
 
     `log_prob` is the natural logarithm of the plan's probability under the constraint; `steps`
     counts model steps, the prompt's included. `confidence` is 0 to 1 a field: the probability of a
-    chosen value (1 for a stated fact), or the geometric mean over a text's tokens.
-    `alternatives` are the other beams' plans, best first.
+    chosen value (1 for a stated fact), or the geometric mean over a text's tokens; `task` says how
+    sure it is that the requirement is a task for deep learning at all. `alternatives` names, for
+    every field where beams or drawn texts disagree, the other values, best first.
     """
 
     plan: Plan
@@ -48,7 +52,7 @@ class PlannedResult:
     seconds: float
     steps: int
     confidence: dict[str, float]
-    alternatives: tuple[Plan, ...] = ()
+    alternatives: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -75,6 +79,12 @@ class Planner:
             )
         self._model = OnnxModel(files.model, self.dims, threads)
         self._rules = TextRules(self._tokenizer.token_texts())
+        self._choices = None
+        if files.choices is not None:
+            self._choices = Choices.from_bytes(
+                files.choices, files.settings.get("choices"), self._tokenizer.vocabulary
+            )
+        self.consensus = _consensus_settings(files.settings.get("consensus"))
         self.load_seconds = time.perf_counter() - started
 
     def plan(
@@ -85,12 +95,11 @@ class Planner:
         num_beams: int = 3,
         length_penalty: float = DEFAULT_LENGTH_PENALTY,
         layer_style: str | None = None,
-        on_progress: Callable[[float], None] | None = None,
     ) -> PlannedResult:
-        """Return the best plan of a beam search.
+        """Return the plan of a requirement; `dataset` holds its attributes, as text.
 
         `layer_style` "calls" asks for layers as Keras calls, "outline" for layers in words; left
-        out, the planner chooses. `on_progress` gets 0 to 1; a plan that ends early jumps to 1.
+        out, the planner chooses.
 
         Raises:
             PlanningError: no beam completed a plan, or the model failed.
@@ -102,27 +111,30 @@ class Planner:
         facts = stated_facts(requirement[:MAX_PROMPT_CHARS], dataset[:MAX_PROMPT_CHARS])
         budget = min(MAX_PLAN_TOKENS, self.dims.n_positions - len(prompt))
         fixed = self._fixed_tokens(facts, layer_style)
-        constraint = PlanConstraint(self._tokenizer.vocabulary, self._rules, fixed, facts.sizes, budget)
-        result = beam_search(
-            self._model.decoder(),
-            prompt,
-            constraint,
-            BeamSettings(num_beams, length_penalty, max_new_tokens=budget),
-            None if on_progress is None else lambda tokens: on_progress(min(0.99, tokens / budget)),
+        scores = None if self._choices is None else self._choices.score(requirement, dataset)
+        constraint = PlanConstraint(
+            self._tokenizer.vocabulary, self._rules, fixed, facts.sizes, budget, scores
         )
-        best = result.hypotheses[0]
-        plans = [plan_of_tokens(h.token_ids, self._tokenizer, facts.values) for h in result.hypotheses]
-        if on_progress is not None:
-            on_progress(1.0)
+        anchor = AnchoredRow(self._model.decoder(), prompt)
+        beams = BeamSettings(num_beams, length_penalty, max_new_tokens=budget)
+        if self.consensus is None:
+            written = write_by_beam(anchor, constraint, beams)
+        else:
+            written = write_by_consensus(anchor, constraint, self._tokenizer, beams, self.consensus)
+        plan = plan_of_tokens(written.token_ids, self._tokenizer, facts.values)
+        others = [plan_of_tokens(other, self._tokenizer, facts.values) for other in written.others]
+        confidence = field_confidence(
+            written.token_ids, written.token_log_probs, self._tokenizer.vocabulary, facts.values
+        )
+        if scores is not None:
+            confidence["task"] = round(scores.task_probability, 3)
         return PlannedResult(
-            plan=plans[0],
-            log_prob=best.log_prob,
+            plan=plan,
+            log_prob=written.log_prob,
             seconds=time.perf_counter() - started,
-            steps=result.steps,
-            confidence=field_confidence(
-                best.token_ids, best.token_log_probs, self._tokenizer.vocabulary, facts.values
-            ),
-            alternatives=tuple(dict.fromkeys(plan for plan in plans[1:] if plan != plans[0])),
+            steps=anchor.steps,
+            confidence=confidence,
+            alternatives=alternatives_of(plan, others),
             notes=((CUT_NOTE,) if cut else ()) + facts.notes(),
         )
 
@@ -143,3 +155,14 @@ class Planner:
                 field.first_id + field.values.index(value) if value in field.values else field.open_id
             )
         return fixed
+
+
+def _consensus_settings(table: object) -> ConsensusSettings | None:
+    """Return the settings that `planner.json` holds; without them every field comes from the beam."""
+    if table is None:
+        return None
+    try:
+        assert isinstance(table, dict)
+        return ConsensusSettings(int(table["candidates"]), float(table["temperature"]), int(table["seed"]))
+    except (AssertionError, KeyError, TypeError, ValueError) as exc:
+        raise ArtifactError("planner.json: consensus is not valid", hint="install the planner again") from exc

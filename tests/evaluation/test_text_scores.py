@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcodegen_local.evaluation.text_scores import bleu, layer_similarity, levenshtein, plain_equal
+from dlcodegen_local.evaluation.text_scores import bleu, plain_equal
+from dlcodegen_local.plan.distance import layer_similarity, levenshtein
 
 TEXTS = st.text(alphabet="ab é()", max_size=70)
 LAYERS = st.lists(st.text(alphabet="Dd(1)", max_size=5), max_size=5)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dlcodegen_local.plan.extraction_canonical import canonical_layers, sequence_similarity, text_distance
+from dlcodegen_local.plan.distance import normalised_distance
+from dlcodegen_local.plan.extraction_canonical import canonical_layers, sequence_similarity
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.verification.compliance import measure_compliance, shapes_in
 
@@ -138,8 +139,8 @@ def test_different_layers_are_not_the_same(planned: str, written: str) -> None:
         ("a" * 70, "a" * 69 + "b", 1),
     ],
 )
-def test_text_distance_counts_edits_by_hand(left: str, right: str, edits: int) -> None:
-    assert text_distance(left, right) == pytest.approx(edits / max(len(left), len(right)))
+def test_normalised_distance_counts_edits_by_hand(left: str, right: str, edits: int) -> None:
+    assert normalised_distance(left, right) == pytest.approx(edits / max(len(left), len(right)))
 
 
 def test_shapes_are_read_out_of_prose() -> None:

@@ -1,0 +1,146 @@
+"""Write a plan's tokens: closed values by beam search, texts by beam search or by consensus.
+
+Guarantees a whole plan under the constraint. Knows the order of a plan's fields, not their meaning.
+
+Paper: III-B, beam search with 3 beams.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlcodegen_local.planner.beam import BeamSettings, Hypothesis, Logits, LogProbs, TokenIds, beam_search
+from dlcodegen_local.planner.consensus import (
+    AnchoredRow,
+    ConsensusSettings,
+    Drawn,
+    consensus,
+    draw_texts,
+    layers_similarity,
+    ngram_similarity,
+)
+from dlcodegen_local.planner.constraint import PlanConstraint, PlanState
+from dlcodegen_local.planner.decoding import split_texts
+from dlcodegen_local.planner.tokenizer import TEXT_FIELDS, PlanTokenizer
+
+SHOWN_ALTERNATIVES = 2
+_WORD = re.compile(r"\w+|[^\w\s]+")
+
+
+@dataclass(frozen=True)
+class Written:
+    """Hold a plan's tokens and the tokens of other plans that were near it, best first.
+
+    Another plan may differ in one field alone.
+    """
+
+    token_ids: tuple[int, ...]
+    token_log_probs: tuple[float, ...]
+    others: tuple[tuple[int, ...], ...]
+
+    @property
+    def log_prob(self) -> float:
+        """Return the natural logarithm of the plan's probability under the constraint."""
+        return sum(self.token_log_probs)
+
+
+def write_by_beam(anchor: AnchoredRow, constraint: PlanConstraint, settings: BeamSettings) -> Written:
+    """Return the best plan of one beam search over all fields; the others are the other beams.
+
+    Raises:
+        PlanningError: no beam completed a plan.
+    """
+    best, *others = beam_search(anchor.forks(), [], constraint, settings).hypotheses
+    return Written(best.token_ids, best.token_log_probs, tuple(other.token_ids for other in others))
+
+
+def write_by_consensus(
+    anchor: AnchoredRow,
+    constraint: PlanConstraint,
+    tokenizer: PlanTokenizer,
+    beams: BeamSettings,
+    settings: ConsensusSettings,
+) -> Written:
+    """Return a plan whose closed values come from a beam search and whose texts from a consensus.
+
+    The other plans have the closed values of another beam, or another text in one field.
+
+    Raises:
+        PlanningError: the constraint allows no token in the middle of a plan.
+    """
+    beam = beam_search(anchor.forks(), [], _ClosedFields(constraint), beams).hypotheses
+    pieces = [_opened(beam[0], constraint)]
+    other_pieces: list[list[Drawn]] = []
+    for name in TEXT_FIELDS:
+        anchor.append(pieces[-1].token_ids)
+        drawn = draw_texts(anchor.forks(), pieces[-1].state, constraint, _ends(name, constraint), settings)
+        ranked = _ranked(name, drawn, tokenizer)
+        pieces.append(ranked[0])
+        other_pieces.append(ranked[1 : 1 + SHOWN_ALTERNATIVES])
+    others = [(*other.token_ids, *_joined(pieces)[len(other.token_ids) :]) for other in beam[1:]]
+    for place, alternatives in enumerate(other_pieces, start=1):
+        for other in alternatives:
+            others.append(_joined([*pieces[:place], other, *pieces[place + 1 :]]))
+    log_probs = tuple(log_prob for piece in pieces for log_prob in piece.token_log_probs)
+    return Written(_joined(pieces), log_probs, tuple(others))
+
+
+class _ClosedFields:
+    """End the beam where the closed fields end."""
+
+    def __init__(self, constraint: PlanConstraint) -> None:
+        self._constraint = constraint
+
+    def start(self) -> PlanState:
+        return self._constraint.start()
+
+    def advance(self, state: PlanState, token_id: int) -> PlanState:
+        return self._constraint.advance(state, token_id)
+
+    def forced(self, state: PlanState) -> int | None:
+        return None if self.finished(state) else self._constraint.forced(state)
+
+    def finished(self, state: PlanState) -> bool:
+        return self._constraint.closed_fields_done(state)
+
+    def score(self, state: PlanState, logits: Logits) -> tuple[TokenIds, LogProbs]:
+        return self._constraint.score(state, logits)
+
+
+def _opened(closed: Hypothesis, constraint: PlanConstraint) -> Drawn:
+    """Return the closed values with the border of the first text."""
+    border = constraint.forced(closed.state)
+    assert border is not None  # nothing else can follow the closed values
+    return Drawn(
+        (*closed.token_ids, border),
+        (*closed.token_log_probs, 0.0),
+        constraint.advance(closed.state, border),
+    )
+
+
+def _ends(name: str, constraint: PlanConstraint) -> Callable[[PlanState], bool]:
+    """Return what tells that the text of a field is over; all layers are one text."""
+    return lambda state: state.field != name or constraint.finished(state)
+
+
+def _ranked(name: str, drawn: Sequence[Drawn], tokenizer: PlanTokenizer) -> list[Drawn]:
+    """Return the distinct texts, the one nearest to all others first."""
+    first = tokenizer.vocabulary.borders[name]
+    texts = [split_texts([first, *one.token_ids], tokenizer.vocabulary)[name] for one in drawn]
+    spelled = [[tokenizer.decode_text(ids).strip() for ids in text] for text in texts]
+    if name != "layer":
+        spelled = [_WORD.findall(text[0]) for text in spelled]
+    return [drawn[place] for place, _ in consensus(spelled, _SIMILARITIES.get(name, ngram_similarity))]
+
+
+def _layers_and_words(layers: Sequence[str], others: Sequence[str]) -> float:
+    words, other_words = (_WORD.findall(" ".join(texts)) for texts in (layers, others))
+    return (layers_similarity(layers, others) + ngram_similarity(words, other_words)) / 2
+
+
+_SIMILARITIES: dict[str, Callable[[Sequence[str], Sequence[str]], float]] = {"layer": _layers_and_words}
+
+
+def _joined(pieces: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(token_id for piece in pieces for token_id in piece.token_ids)
