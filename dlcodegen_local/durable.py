@@ -25,7 +25,7 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
     try:
         path = path.resolve()
         if path.exists() and not path.is_file():
-            raise ConfigError(f"{path} is not a regular file", hint="name another output file")
+            raise _irregular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     except OSError as exc:
@@ -44,6 +44,22 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def check_new_file(path: Path) -> None:
+    """Refuse an output file that exists and holds something, and what is no regular file.
+
+    Raises:
+        ConfigError: names it.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise _irregular(path)
+        taken = path.exists() and path.stat().st_size > 0
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
+    if taken:
+        raise ConfigError(f"{path} exists", hint="name a new file, or give --force to replace it")
 
 
 def check_new_folder(folder: Path) -> None:
@@ -111,6 +127,10 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _irregular(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is not a regular file", hint="name another output file")
 
 
 def _unwritable(path: Path, exc: OSError) -> ConfigError:

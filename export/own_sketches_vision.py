@@ -280,7 +280,7 @@ def image_to_text(rng: random.Random) -> Sketch:
         ),
         "Image-to-Text",
         f"{image_shape(size)}, RGB images, and (batch_size, {length}), words so far",
-        f"(batch_size, {length}), words of the caption",
+        f"(batch_size, {length}, {words}), next word of the caption",
         f"Images resized to {size}x{size} and rescaled to [0, 1], captions lower-cased "
         f"and padded to {length} words.",
         (

@@ -111,7 +111,7 @@ def command(requirement: str | None, output: Path, batch: Path | None, **flags: 
         items = list(options.read_batch(batch))
         requests = {item.id: Request(item.requirement, item.dataset) for item in items}
     else:
-        plan = options.read_plan_file(flags["plan"]) if flags["plan"] else None
+        plan = options.read_plan_to_follow(flags["plan"]) if flags["plan"] else None
         if requirement is None and plan is not None:
             requirement = f"A project for {plan.category.lower()}, as planned"
         text = options.read_requirement(requirement)

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from dlcodegen_local.config import MAX_REQUIREMENT_BYTES
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import find_unplain
-from dlcodegen_local.plan.reading import read_plan
+from dlcodegen_local.plan.reading import check_spelling, read_plan
 from dlcodegen_local.plan.schema import Plan, has_canonical_keys
 
 _MAX_PLAN_BYTES = 1_000_000
@@ -162,15 +162,54 @@ def read_plan_file(path: Path) -> Plan:
     Raises:
         ConfigError: names the field and the reason.
     """
+    return plan_from_value(_read_plan_json(path))
+
+
+def read_plan_to_follow(path: Path, *, canonical: bool = False) -> Plan:
+    """Read a plan file that a project is to be made from: its list of layers may not be empty.
+
+    `canonical` refuses every other dialect and every missing key, too.
+
+    Raises:
+        ConfigError: names the field and the reason.
+    """
+    value = _read_plan_json(path)
+    plan = Plan.from_dict(value) if canonical else plan_from_value(value)
+    blank = next((place for place, layer in enumerate(plan.layers) if not layer.strip()), None)
+    if blank is not None:
+        raise ConfigError(f"plan: Layers[{blank}]: is empty", hint="name a layer or remove the line")
+    if has_canonical_keys(value) and not plan.layers:
+        raise ConfigError("plan: Layers: is empty", hint="name at least one layer")
+    return plan
+
+
+def _read_plan_json(path: Path) -> object:
     try:
-        if path.stat().st_size > _MAX_PLAN_BYTES:
-            raise ConfigError(f"{path} is too large for a plan")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            payload = file.read(_MAX_PLAN_BYTES + 1)
+        text = payload.decode("utf-8-sig")
+        if len(payload) > _MAX_PLAN_BYTES:
+            raise ConfigError(f"{path} is too large for a plan", hint="a plan is one JSON object")
+        if not text.strip():
+            raise ConfigError(f"{path} is empty", hint="make a plan with: dlcodegen plan")
+        value: object = json.loads(text, object_pairs_hook=_keys_once)
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
-    except (UnicodeDecodeError, ValueError, RecursionError) as exc:
+    except json.JSONDecodeError as exc:
+        where = f"{path}, line {exc.lineno}, column {exc.colno}"
+        raise ConfigError(f"{where}: not JSON: {exc.msg}", hint="correct the plan there") from exc
+    except (ValueError, RecursionError) as exc:
         raise ConfigError(f"{path} is not a JSON plan: {exc}", hint="make one with: dlcodegen plan") from exc
-    return plan_from_value(value)
+    return value
+
+
+def _keys_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    table: dict[str, object] = {}
+    for key, value in pairs:
+        if key in table:
+            raise ConfigError(f"plan: {key!r} stands twice in one object", hint="leave one of the two")
+        table[key] = value
+    return table
 
 
 def plan_from_value(value: object) -> Plan:
@@ -179,7 +218,11 @@ def plan_from_value(value: object) -> Plan:
     Raises:
         ConfigError: names the field and the reason.
     """
-    return Plan.from_dict(value) if has_canonical_keys(value) else read_plan(value)
+    if has_canonical_keys(value):
+        return Plan.from_dict(value)
+    plan = read_plan(value)
+    check_spelling(value)
+    return plan
 
 
 def _json_lines(path: Path) -> Iterator[Any]:

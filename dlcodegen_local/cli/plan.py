@@ -1,17 +1,17 @@
 """`dlcodegen plan`: requirement to plan."""
 
 import os
-import subprocess
-import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dlcodegen_local.cli import options
+from dlcodegen_local.cli.editing import edited_plan
 from dlcodegen_local.cli.reporting import StderrReporter
-from dlcodegen_local.config import PlannerConfig, find_paths, terminal_editor
-from dlcodegen_local.durable import write_file
+from dlcodegen_local.config import PlannerConfig, find_paths
+from dlcodegen_local.durable import check_new_file, write_file
 from dlcodegen_local.errors import ConfigError
 
 
@@ -20,7 +20,8 @@ from dlcodegen_local.errors import ConfigError
 @options.dataset_text
 @options.num_beams
 @options.planner_folder
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan to a file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan to a new file.")
+@click.option("--force", is_flag=True, help="Replace the file of -o where it exists.")
 @click.option("--edit", is_flag=True, help="Open the plan in $EDITOR before it is printed.")
 @options.batch_file
 @options.json_flag
@@ -30,7 +31,8 @@ def command(
     """Turn REQUIREMENT (`-`: from stdin) into a solution plan.
 
     Prints the plan as JSON that `generate --plan` takes; --json adds log-probability, confidence
-    and alternatives.
+    and alternatives. A file that exists is left alone without --force; an edit that is no valid plan
+    is kept.
     """
     from dlcodegen_local.engines import load_planner
 
@@ -41,6 +43,9 @@ def command(
         options.refuse_beside_batch("requirement", "dataset", "edit", "json")
         if os.path.realpath(batch) == os.path.realpath(output):
             raise ConfigError(f"{output} is the batch file itself", hint="name another output file")
+    if output is not None and not flags["force"]:
+        check_new_file(output)
+    if batch is not None and output is not None:
         _plan_batch(batch, output, config)
         return
     from dlcodegen_local.pipeline import low_confidence
@@ -52,13 +57,13 @@ def command(
     reporter.done(f"{result.plan.category}, {len(result.plan.layers)} layers")
     for note in (*result.notes, *low_confidence(result.confidence)):
         reporter.note(note)
-    plan = _edited(result.plan.to_json()) if flags["edit"] else result.plan
-    if output is not None:
-        write_file(output, plan.to_json() + "\n")
-    elif flags["json"]:
-        options.print_json({**_row(result), "plan": plan.to_dict()})
-    else:
-        click.echo(plan.to_json())
+    with edited_plan(result.plan, reporter) if flags["edit"] else nullcontext(result.plan) as plan:
+        if output is not None:
+            write_file(output, plan.to_json() + "\n")
+        elif flags["json"]:
+            options.print_json({**_row(result), "plan": plan.to_dict()})
+        else:
+            click.echo(plan.to_json())
 
 
 def _plan_batch(batch: Path, output: Path, config: PlannerConfig) -> None:
@@ -89,22 +94,3 @@ def _row(result: Any) -> dict[str, Any]:
         "alternatives": dict(result.alternatives),
         "notes": list(result.notes),
     }
-
-
-def _edited(text: str) -> Any:
-    """Return the plan as the user's editor left it.
-
-    Raises:
-        ConfigError: the editor failed, or the edit is no valid plan; names field and reason.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "plan.json"
-        path.write_text(text + "\n", encoding="utf-8")
-        editor = terminal_editor()
-        try:
-            answer = subprocess.run(["/bin/sh", "-c", f'{editor} "$1"', "sh", str(path)], check=False)
-        except OSError as exc:
-            raise ConfigError(f"the editor {editor!r} cannot be started", hint="set $EDITOR") from exc
-        if answer.returncode:
-            raise ConfigError(f"the editor {editor!r} failed", hint="set $EDITOR")
-        return options.read_plan_file(path)

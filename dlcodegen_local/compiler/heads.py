@@ -127,9 +127,9 @@ class HeadKinds(LayerKinds):
             self._cut_sequence(head.shape)
 
     def _cut_sequence(self, wanted: tuple[int, ...]) -> None:
-        """Bring a sequence to the output's length: keep its last steps, or repeat its mean."""
+        """Bring a sequence to the output's length (0: any): keep its last steps, or repeat its mean."""
         length = self.shape[0]
-        if len(wanted) != 2 or length is None or length == wanted[0]:
+        if len(wanted) != 2 or length is None or wanted[0] in (0, length):
             return
         reason = f"the output has {wanted[0]} steps"
         if length > wanted[0]:

@@ -1,5 +1,6 @@
 """The closed list of task categories, their aliases and their neighbours."""
 
+import difflib
 import re
 
 CATEGORIES = (
@@ -113,6 +114,14 @@ def canonical_category(text: str) -> str | None:
         if re.search(pattern, plain):
             return category
     return None
+
+
+def near_categories(text: str) -> tuple[str, ...]:
+    """Return at most three categories that an unknown spelling may mean, the likeliest first."""
+    names = {_plain(category): category for category in CATEGORIES}
+    close = [names[name] for name in difflib.get_close_matches(_plain(text), names, n=3)]
+    found = canonical_category(text)
+    return tuple(dict.fromkeys([*close, *([found] if found else [])]))[:3]
 
 
 def _plain(text: str) -> str:

@@ -4,21 +4,48 @@ Guarantees a valid `Plan` or a `ConfigError`; what cannot be understood is left 
 guessed. Does not repair broken JSON.
 """
 
+import difflib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import plain
 from dlcodegen_local.plan.categories import canonical_category
-from dlcodegen_local.plan.schema import MAX_LAYER_CHARS, MAX_LAYERS, MAX_TEXT_CHARS, Plan
+from dlcodegen_local.plan.schema import (
+    MAX_LAYER_CHARS,
+    MAX_LAYERS,
+    MAX_TEXT_CHARS,
+    Plan,
+    unknown_category,
+)
 
 MAX_JSON_CHARS = 1_000_000
 MAX_DEPTH = 8
 FALLBACK_CATEGORY = "Tabular Classification"
 
 _HYPERPARAMETERS = ("hyperparameters", "hypermeters", "hyperparameter", "hyperparams")
+_CATEGORY = ("taskcategory", "category", "task")
+_SHAPES = ("dataset", "data")
+_PREPROCESS = ("preprocess", "preprocessing")
+_MODEL = ("modelarchitecture", "architecture", "model")
+# canonical key: the plain spellings that are read, by the table that holds them
+_TOP = {
+    "Task Category": _CATEGORY,
+    "Dataset": _SHAPES,
+    "Preprocess": _PREPROCESS,
+    "Model Architecture": _MODEL,
+}
+_IN_SHAPES = {"Input": ("input", "inputs"), "Output": ("output", "outputs")}
+_IN_NUMBERS = {
+    "optimizer": ("optimizer", "optimiser"),
+    "loss function": ("lossfunction", "loss"),
+    "learning rate": ("learningrate", "lr"),
+    "batch size": ("batchsize",),
+    "epochs": ("epochs", "epoch", "numepochs"),
+    "evaluation metric": ("evaluationmetric", "metric", "metrics"),
+}
 _NOTHING = frozenset({"", "none", "null", "na", "nil", "unknown", "notspecified", "unspecified", "tbd"})
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?")
 _LAYER_NAME_KEYS = ("type", "name", "layer", "layertype", "class", "classname")
@@ -37,17 +64,17 @@ def read_plan(value: object) -> Plan:
     table = _decoded(value) if isinstance(value, str) else value
     if not isinstance(table, dict):
         raise ConfigError("plan: must be a JSON object", hint="see the README for the format of a plan")
-    shapes = _find(table, "dataset", "data")
-    model = _find(table, "modelarchitecture", "architecture", "model")
-    numbers = _find(model, *_HYPERPARAMETERS) or _find(table, *_HYPERPARAMETERS) or _find(table, "training")
-    category_text = _text(_find(table, "taskcategory", "category", "task"), MAX_TEXT_CHARS)
+    shapes = _find(table, *_SHAPES)
+    model = _find(table, *_MODEL)
+    numbers = _numbers(table)
+    category_text = _text(_find(table, *_CATEGORY), MAX_TEXT_CHARS)
     layers = tuple(_read_layers(model))[:MAX_LAYERS]
     if not (category_text or layers or shapes or numbers):
         raise ConfigError("plan: has none of a plan's fields", hint="see the README for the format of a plan")
-    dataset_input = _text(_find(shapes, "input", "inputs"), MAX_TEXT_CHARS)
-    dataset_output = _text(_find(shapes, "output", "outputs"), MAX_TEXT_CHARS)
-    batch_size = _number(_find(numbers, "batchsize"), 10**6)
-    epochs = _number(_find(numbers, "epochs", "epoch", "numepochs"), 10**7)
+    dataset_input = _text(_find(shapes, *_IN_SHAPES["Input"]), MAX_TEXT_CHARS)
+    dataset_output = _text(_find(shapes, *_IN_SHAPES["Output"]), MAX_TEXT_CHARS)
+    batch_size = _number(_find(numbers, *_IN_NUMBERS["batch size"]), 10**6)
+    epochs = _number(_find(numbers, *_IN_NUMBERS["epochs"]), 10**7)
     return Plan(
         category=(
             canonical_category(category_text)
@@ -56,15 +83,49 @@ def read_plan(value: object) -> Plan:
         ),
         dataset_input=dataset_input,
         dataset_output=dataset_output,
-        preprocess=_text(_find(table, "preprocess", "preprocessing"), MAX_TEXT_CHARS),
+        preprocess=_text(_find(table, *_PREPROCESS), MAX_TEXT_CHARS),
         layers=layers,
-        optimizer=_text(_find(numbers, "optimizer", "optimiser"), MAX_TEXT_CHARS),
-        loss=_text(_find(numbers, "lossfunction", "loss"), MAX_TEXT_CHARS),
-        learning_rate=_number(_find(numbers, "learningrate", "lr"), 1e4),
+        optimizer=_text(_find(numbers, *_IN_NUMBERS["optimizer"]), MAX_TEXT_CHARS),
+        loss=_text(_find(numbers, *_IN_NUMBERS["loss function"]), MAX_TEXT_CHARS),
+        learning_rate=_number(_find(numbers, *_IN_NUMBERS["learning rate"]), 1e4),
         batch_size=None if batch_size is None else max(1, round(batch_size)),
         epochs=None if epochs is None else max(1, round(epochs)),
-        metric=_text(_find(numbers, "evaluationmetric", "metric", "metrics"), MAX_TEXT_CHARS),
+        metric=_text(_find(numbers, *_IN_NUMBERS["evaluation metric"]), MAX_TEXT_CHARS),
     )
+
+
+def check_spelling(table: object) -> None:
+    """Refuse what `read_plan` would pass over in silence: a mistyped key, an unknown category.
+
+    A key counts as mistyped where it is nearly that of a field which the plan lacks otherwise.
+
+    Raises:
+        ConfigError: names the key or the category.
+    """
+    _check_keys("plan", table, _TOP)
+    _check_keys("Dataset", _find(table, *_SHAPES), _IN_SHAPES)
+    _check_keys("Hyperparameters", _numbers(table), _IN_NUMBERS)
+    category = _text(_find(table, *_CATEGORY), MAX_TEXT_CHARS)
+    if category and canonical_category(category) is None:
+        raise unknown_category(category)
+
+
+def _check_keys(where: str, table: object, fields: Mapping[str, tuple[str, ...]]) -> None:
+    if not isinstance(table, dict):
+        return
+    known = {name for names in fields.values() for name in names}
+    unread = {_plain(key): key for key in table if isinstance(key, str) and _plain(key) not in known}
+    for field, names in fields.items():
+        if _find(table, *names) is not None:
+            continue
+        for name in difflib.get_close_matches(names[0], unread, n=1, cutoff=0.8):
+            if abs(len(name) - len(names[0])) <= 2:
+                raise ConfigError(f"plan: {where}: {unread[name]!r} is no field", hint=f"write {field!r}")
+
+
+def _numbers(table: object) -> object:
+    model = _find(table, *_MODEL)
+    return _find(model, *_HYPERPARAMETERS) or _find(table, *_HYPERPARAMETERS) or _find(table, "training")
 
 
 def _decoded(text: str) -> object:

@@ -4,6 +4,7 @@ Guarantees that a `Plan` that exists is valid and that writing is canonical (Pap
 not guess: lenient reading of other dialects is in `reading`.
 """
 
+import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import find_unplain
-from dlcodegen_local.plan.categories import CATEGORIES
+from dlcodegen_local.plan.categories import CATEGORIES, near_categories
 
 _TOP_KEYS = ("Task Category", "Dataset", "Preprocess", "Model Architecture")
 HYPERPARAMETER_KEYS = (
@@ -52,8 +53,9 @@ class Plan:
     metric: str = ""
 
     def __post_init__(self) -> None:
+        _check_text("Task Category", self.category, MAX_TEXT_CHARS)
         if self.category not in CATEGORIES:
-            raise _refused("Task Category", f"{self.category!r} is not a known category")
+            raise unknown_category(self.category)
         for key, text in (
             ("Dataset.Input", self.dataset_input),
             ("Dataset.Output", self.dataset_output),
@@ -131,6 +133,16 @@ def has_canonical_keys(plan: object) -> bool:
     return isinstance(numbers, dict) and numbers.keys() >= set(HYPERPARAMETER_KEYS)
 
 
+def unknown_category(text: str) -> ConfigError:
+    """Return the error for a category that is none of ours, with those that it may mean."""
+    near = near_categories(text)
+    shown = text if len(text) <= 60 else text[:60] + "..."
+    return ConfigError(
+        f"plan: Task Category: {shown!r} is not a known category",
+        hint=f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(CATEGORIES)}",
+    )
+
+
 def _refused(key: str, reason: str) -> ConfigError:
     return ConfigError(f"plan: {key}: {reason}", hint="correct this field of the plan")
 
@@ -159,8 +171,13 @@ def _check_number(key: str, number: object, maximum: float, *, whole: bool) -> N
 def _table(key: str, value: object, keys: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise _refused(key, "must be an object")
-    if missing := [name for name in keys if name not in value]:
-        raise _refused(key, f"lacks {', '.join(missing)}")
-    if unknown := sorted(str(name) for name in value if name not in keys):
-        raise _refused(key, f"has unknown keys: {', '.join(unknown)}")
+    missing = [name for name in keys if name not in value]
+    unknown = sorted(str(name) for name in value if name not in keys)
+    reasons = [f"lacks {', '.join(missing)}"] if missing else []
+    if unknown:
+        meant = difflib.get_close_matches(unknown[0], missing, n=1)
+        reasons.append(f"has unknown keys: {', '.join(unknown)}")
+        reasons += [f"{unknown[0]} may be {meant[0]}"] if meant else []
+    if reasons:
+        raise _refused(key, "; ".join(reasons))
     return value

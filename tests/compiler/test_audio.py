@@ -36,6 +36,17 @@ def test_speech_is_transcribed_by_ctc_over_every_step() -> None:
     assert "transcripts.csv" in source
 
 
+def test_frames_that_a_stride_halved_are_kept() -> None:
+    layers = (
+        "Input(shape=(98, 40))",
+        "Conv1D(8, 11, strides=2, padding='same')",
+        "GRU(8, return_sequences=True)",
+        "Dense(29, activation='softmax')",
+    )
+    source = compile_plan(make_plan("Speech Recognition", ("(None, 98, 40)", "(None, 49, 29)"), layers))
+    assert "Cropping1D" not in source
+
+
 def test_spoken_words_of_a_closed_list_are_classes() -> None:
     layers = ("Conv2D(4, 3)", "Flatten()", "Dense(6, activation='softmax')")
     source = compile_plan(make_plan("Speech Recognition", ("(None, 20, 20, 1)", "6 commands"), layers))
