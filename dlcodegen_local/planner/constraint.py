@@ -54,6 +54,7 @@ class PlanState:
     place: int = 0
     style: str = ""
     category: str = ""
+    loss: str = ""
     field: str = ""
     text: tuple[int, ...] = ()
     chars: int = 0
@@ -132,6 +133,8 @@ class PlanConstraint:
                 return replace(state, style=str(field.value(token_id)))
             if field.name == "category":
                 return replace(state, category=str(field.value(token_id)))
+            if field.name == "loss" and token_id != field.open_id:
+                return replace(state, loss=str(field.value(token_id)))
             return state
         for name in (*TEXT_FIELDS, "end"):
             if token_id == self._vocabulary.borders[name]:
@@ -225,6 +228,9 @@ class PlanConstraint:
             room = self._max_new_tokens - state.used
             if len(state.layers) + 1 >= MAX_LAYERS or room < RESERVED_FOR_CLOSING + MAX_TOKENS["layer"]:
                 return [borders["end"]]
+            text = self._rules.text(state.text)
+            if state.sizes.forbids_last(state.category, state.loss, text):
+                return [borders["layer"]]
             return [borders["layer"], borders["end"]]
         may_be_empty = state.field == "preprocess" and state.style == "outline"
         if not state.text and not may_be_empty and not self._is_full(state):

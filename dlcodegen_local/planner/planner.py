@@ -120,7 +120,9 @@ class Planner:
         if self.consensus is None:
             written = write_by_beam(anchor, constraint, beams)
         else:
-            written = write_by_consensus(anchor, constraint, self._tokenizer, beams, self.consensus)
+            written = write_by_consensus(
+                anchor, constraint, self._tokenizer, beams, self.consensus, facts.wanted
+            )
         plan = plan_of_tokens(written.token_ids, self._tokenizer, facts.values)
         others = [plan_of_tokens(other, self._tokenizer, facts.values) for other in written.others]
         confidence = field_confidence(

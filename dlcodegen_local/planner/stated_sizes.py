@@ -14,18 +14,23 @@ _NARROWEST_HIDDEN = 16
 # Percentages of a split and the greatest pixel value, which stand beside a size in "Preprocess".
 _NO_SIZES = (20, 25, 30, 60, 70, 75, 80, 85, 90, 127, 255)
 _SHAPE = re.compile(r"\((?:None|[a-z_]+)((?:, ?\d{1,6})+),?\)")
+_DENSE = re.compile(r"Dense\((?:units=)?(\d{1,6})\b")
+_LOSSES_OF_MANY = ("categorical_crossentropy", "sparse_categorical_crossentropy")
 _IMAGE_OUTPUT = ("Image Segmentation", "Image-to-Image", "Image Generation")
 
 
 @dataclass(frozen=True)
 class StatedSizes:
-    """Hold the side of square images, the number of classes and the input's shape without the batch.
+    """Hold the side of square images, the numbers of classes and columns, and the input's shape.
+
+    The shape is without the batch.
 
     None, and an empty shape, where they are not stated.
     """
 
     image_size: int | None = None
     num_classes: int | None = None
+    num_features: int | None = None
     input_shape: tuple[int, ...] = ()
 
     def after_input(self, text: str) -> "StatedSizes":
@@ -56,6 +61,8 @@ class StatedSizes:
                 rules.append(NumberRule(frozenset({self.image_size}), _SMALLEST_SIDE))
             if field == "preprocess" and category != "Image-to-Text":
                 rules.append(NumberRule(frozenset({self.image_size, *_NO_SIZES}), _SMALLEST_SIDE))
+        if self.num_features is not None and field == "input" and category.startswith("Tabular"):
+            rules.append(NumberRule(frozenset({self.num_features}), 0))
         is_noise = category == "Image Generation"
         if (
             self.input_shape
@@ -82,8 +89,20 @@ class StatedSizes:
         width = text.removeprefix("Dense(").split(",")[0]
         return "softmax" in token_text and width.isdigit() and int(width) != self.num_classes
 
+    def forbids_last(self, category: str, loss: str, text: str) -> bool:
+        """Return whether a layer cannot be the last one: its units and the classes or the loss disagree."""
+        found = _DENSE.match(text)
+        if not found or not _has_classes(category):
+            return False
+        units = int(found.group(1))
+        if self.num_classes is not None and units != self.num_classes and (units, self.num_classes) != (1, 2):
+            return True
+        return units == 1 and loss in _LOSSES_OF_MANY
+
     def forbids_value(self, name: str, category: str, value: object) -> bool:
-        """Return whether a closed value contradicts the number of classes."""
+        """Return whether a closed value contradicts the number of classes, or the task."""
+        if category.endswith("Regression") and name in ("loss", "metric"):
+            return "crossentropy" in str(value) or "accuracy" in str(value)
         many = self.num_classes is not None and self.num_classes > 2 and _has_classes(category)
         return many and name == "loss" and str(value).startswith("binary")
 

@@ -6,7 +6,7 @@ Paper: III-B, beam search with 3 beams.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +61,12 @@ def write_by_consensus(
     tokenizer: PlanTokenizer,
     beams: BeamSettings,
     settings: ConsensusSettings,
+    wanted: Mapping[str, Sequence[str]],
 ) -> Written:
     """Return a plan whose closed values come from a beam search and whose texts from a consensus.
 
-    The other plans have the closed values of another beam, or another text in one field.
+    Of a text field the texts that spell most of what is `wanted` of it are preferred. The other
+    plans have the closed values of another beam, or another text in one field.
 
     Raises:
         PlanningError: the constraint allows no token in the middle of a plan.
@@ -74,8 +76,8 @@ def write_by_consensus(
     other_pieces: list[list[Drawn]] = []
     for name in TEXT_FIELDS:
         anchor.append(pieces[-1].token_ids)
-        drawn = draw_texts(anchor.forks(), pieces[-1].state, constraint, _ends(name, constraint), settings)
-        ranked = _ranked(name, drawn, tokenizer)
+        drawn = _drawn(name, anchor, pieces[-1].state, constraint, settings)
+        ranked = _ranked(name, drawn, tokenizer, wanted.get(name, ()))
         pieces.append(ranked[0])
         other_pieces.append(ranked[1 : 1 + SHOWN_ALTERNATIVES])
     others = [(*other.token_ids, *_joined(pieces)[len(other.token_ids) :]) for other in beam[1:]]
@@ -119,19 +121,34 @@ def _opened(closed: Hypothesis, constraint: PlanConstraint) -> Drawn:
     )
 
 
-def _ends(name: str, constraint: PlanConstraint) -> Callable[[PlanState], bool]:
-    """Return what tells that the text of a field is over; all layers are one text."""
-    return lambda state: state.field != name or constraint.finished(state)
+def _drawn(
+    name: str, anchor: AnchoredRow, start: PlanState, constraint: PlanConstraint, settings: ConsensusSettings
+) -> list[Drawn]:
+    """Return texts of one field, each with the border after it; all layers are one text."""
+
+    def ends(state: PlanState) -> bool:
+        return state.field != name or constraint.finished(state)
+
+    return draw_texts(anchor.forks(), start, constraint, ends, settings)
 
 
-def _ranked(name: str, drawn: Sequence[Drawn], tokenizer: PlanTokenizer) -> list[Drawn]:
-    """Return the distinct texts, the one nearest to all others first."""
+def _ranked(
+    name: str, drawn: Sequence[Drawn], tokenizer: PlanTokenizer, wanted: Sequence[str]
+) -> list[Drawn]:
+    """Return the distinct texts: those with most of what is wanted first, then the nearest to all others."""
     first = tokenizer.vocabulary.borders[name]
     texts = [split_texts([first, *one.token_ids], tokenizer.vocabulary)[name] for one in drawn]
-    spelled = [[tokenizer.decode_text(ids).strip() for ids in text] for text in texts]
-    if name != "layer":
-        spelled = [_WORD.findall(text[0]) for text in spelled]
-    return [drawn[place] for place, _ in consensus(spelled, _SIMILARITIES.get(name, ngram_similarity))]
+    layers = [[tokenizer.decode_text(ids).strip() for ids in text] for text in texts]
+    spelled = layers if name == "layer" else [_WORD.findall(text[0]) for text in layers]
+    ranked = consensus(spelled, _SIMILARITIES.get(name, ngram_similarity))
+    missing = [sum(not _spells(" ".join(text), word) for word in wanted) for text in layers]
+    return [drawn[place] for place, _ in sorted(ranked, key=lambda pair: missing[pair[0]])]
+
+
+def _spells(text: str, word: str) -> bool:
+    """Return whether a text has a word: a number as a whole, a name also as a part of another."""
+    pattern = rf"(?<!\d){word}(?!\d)" if word.isdigit() else re.escape(word)
+    return re.search(pattern, text, re.IGNORECASE) is not None
 
 
 def _layers_and_words(layers: Sequence[str], others: Sequence[str]) -> float:
