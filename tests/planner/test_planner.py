@@ -10,7 +10,7 @@ from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.planner.files import operator_domains, read_planner_files
 from dlcodegen_local.planner.model import ModelDims, OnnxModel
 from dlcodegen_local.planner.planner import Planner
-from export.quantize import write_manifest
+from export.planner_manifest import write_manifest
 
 TINY = Path(__file__).parent / "fixtures" / "tiny"
 
