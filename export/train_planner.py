@@ -23,6 +23,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from dlcodegen_local.planner.tokenizer import PlanTokenizer, PlanVocabulary
+from export.large_models import save_checkpoint, spare_memory, training_needs
+from export.needs import announce
 from export.own_rows import own_rows
 from export.planner_batches import MAX_LENGTH, Example, Weights, epoch_batches, examples
 from export.planner_rows import RARE_DIALECT, Row, file_hashes, held_out_rows, read_rows, training_rows
@@ -72,11 +74,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder with plans/train.jsonl and plans/validation.jsonl")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the run's folder; resumed if there")
     parser.add_argument("--paper", action="store_true", help="start from the paper's recipe for GPT-2-large")
+    parser.add_argument("--force", action="store_true", help="start even where memory or disk is short")
     for name, value in asdict(Settings()).items():
         kind = str if name == "checkpoint" else int if type(value) is int else float
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=None, help=f"default {value}")
     table = vars(parser.parse_args(argv))
     data, output, paper = table.pop("data"), table.pop("output"), table.pop("paper")
+    force = table.pop("force")
     given = {name: value for name, value in table.items() if value is not None}
     if "epochs" in given:
         given["minutes"] = None
@@ -84,6 +88,7 @@ def main(argv: list[str] | None = None) -> None:
         given["epochs"] = None
     settings = replace(PAPER if paper else Settings(), **given)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
+    announce(training_needs(asdict(settings)), output, force=force)
     train(data, output, settings)
 
 
@@ -175,7 +180,7 @@ class Run:
         torch.manual_seed(settings.seed)
         self.output, self.settings, self.tokenizer = output, settings, tokenizer
         self.training, self.validation = training, validation
-        self.model = build_model(settings, tokenizer.vocabulary)
+        self.model = spare_memory(build_model(settings, tokenizer.vocabulary))
         self.optimizers = build_optimizers(self.model, settings)
         self.epoch, self.batch, self.seconds, self.tokens = 0, 0, 0.0, 0
         self._resume()
@@ -277,24 +282,24 @@ class Run:
                 "validation_loss": {name: round(loss, 4) for name, loss in losses.items()},
             }
         )
-        self.model.save_pretrained(self.output)
         state = {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "place": [self.epoch, self.batch, self.seconds, self.tokens],
             "rng": torch.get_rng_state(),
         }
-        torch.save(state, self.output / "trainer.pt.part")
-        (self.output / "trainer.pt.part").replace(self.output / "trainer.pt")
+        save_checkpoint(self.model, state, self.output)
         (self.output / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         say(f"checkpoint at {100 * progress:.0f}%: validation {losses}")
 
     def _resume(self) -> None:
         import torch
+        from transformers import GPT2LMHeadModel
 
         if not (self.output / "trainer.pt").exists():
             return
         state = torch.load(self.output / "trainer.pt", weights_only=True)
-        self.model = type(self.model).from_pretrained(self.output, attn_implementation="sdpa")
+        del self.model, self.optimizers  # a large model does not fit twice
+        self.model = spare_memory(GPT2LMHeadModel.from_pretrained(self.output, attn_implementation="sdpa"))
         self.optimizers = build_optimizers(self.model, self.settings)
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)

@@ -59,6 +59,45 @@ class Constraint(Protocol[State]):
 
 
 @dataclass(frozen=True)
+class Unconstrained:
+    """Allow every token; a sequence is complete at its end token or at a length: a `Constraint`.
+
+    The state is the number of tokens, or -1 after the end token. Only the `count` best tokens are
+    scored: twice the number of beams is all that a search can use.
+    """
+
+    max_new_tokens: int
+    count: int
+    end_token: int | None = None
+
+    def start(self) -> int:
+        """Return the state before the first token."""
+        return 0
+
+    def advance(self, state: int, token_id: int) -> int:
+        """Return the state after one more token."""
+        return -1 if token_id == self.end_token else state + 1
+
+    def forced(self, state: int) -> int | None:
+        """Force nothing."""
+        return None
+
+    def finished(self, state: int) -> bool:
+        """Return whether the end token or the length was reached."""
+        return state < 0 or state >= self.max_new_tokens
+
+    def score(self, state: int, logits: Logits) -> tuple[TokenIds, LogProbs]:
+        """Return the best tokens, in their own order, with log-probabilities among all."""
+        peak = float(logits.max())
+        log_sum = peak + float(np.log(np.exp(logits - peak).sum(dtype=np.float64)))
+        if self.count >= len(logits):
+            token_ids = np.arange(len(logits))
+        else:  # all that tie with the last of the best stay in: ties break on ids, later
+            token_ids = np.flatnonzero(logits >= np.partition(logits, -self.count)[-self.count])
+        return token_ids, logits[token_ids].astype(np.float64) - log_sum
+
+
+@dataclass(frozen=True)
 class Hypothesis:
     """Hold one sequence: its tokens, what each cost, and the constraint's state after them."""
 

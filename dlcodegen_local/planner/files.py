@@ -1,36 +1,40 @@
 """The files of a planner folder, checked before anything parses them.
 
-Guarantees that the bytes that are used are the bytes that were hashed, and that the ONNX file
-needs no operators but the standard ones. Follows no link and reads nothing outside the folder.
+Guarantees that the bytes that are used are the bytes that were hashed, that the graph has no
+operators but those of our export, and that its weights lie in one hashed file of the folder. The
+weights, too large to hold twice, are hashed here and mapped by onnxruntime after it: who can
+write to the folder in between can change them. Follows no link and reads nothing outside the folder.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.planner.graph_check import check_graph
+from dlcodegen_local.planner.model import MODEL_FILE, WEIGHTS_FILE, ModelFiles
 
-MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "planner.json"
 MANIFEST_FILE = "manifest.json"
 CHOICES_FILE = "choices.bin"
-REQUIRED_FILES = (MODEL_FILE, TOKENIZER_FILE, SETTINGS_FILE)
-OPERATOR_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
+READ_FILES = (MODEL_FILE, TOKENIZER_FILE, SETTINGS_FILE)
+REQUIRED_FILES = (*READ_FILES, WEIGHTS_FILE)
 MAX_MANIFEST_BYTES = 1_000_000
+MAX_READ_BYTES = 64_000_000
 
+_OLD_HINT = "it may be of an earlier version: export it again, see export/README.md"
 _HINT = "install the planner again, or name another folder"
 
 
 @dataclass(frozen=True)
 class PlannerFiles:
-    """Hold the manifest and the checked bytes of a planner's files; `choices` may be missing."""
+    """Hold the manifest and the checked content of a planner's files; `choices` may be missing."""
 
     manifest: dict[str, Any]
-    model: bytes
+    model: ModelFiles
     tokenizer: bytes
     settings: dict[str, Any]
     choices: bytes | None = None
@@ -41,7 +45,7 @@ def read_planner_files(folder: Path) -> PlannerFiles:
 
     Raises:
         ArtifactError: a file is missing, a link, of another size or hash than the manifest says,
-            or the model asks for foreign operators.
+            or the model asks for what our export never writes.
     """
     manifest = _read_object(folder / MANIFEST_FILE, _read_bounded(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES))
     if manifest.get("kind") != "planner":
@@ -52,38 +56,33 @@ def read_planner_files(folder: Path) -> PlannerFiles:
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict) and isinstance(entry.get("path"), str)
     }
-    contents = {}
-    for name in (*REQUIRED_FILES, *((CHOICES_FILE,) if CHOICES_FILE in listed else ())):
-        if name not in listed:
-            raise ArtifactError(f"{folder}: manifest.json does not list {name}", hint=_HINT)
-        contents[name] = _read_listed(folder / name, listed[name])
-    if foreign := sorted(set(operator_domains(contents[MODEL_FILE])) - OPERATOR_DOMAINS):
-        raise ArtifactError(
-            f"{folder / MODEL_FILE}: asks for operators of {', '.join(foreign)}",
-            hint="only standard ones run",
-        )
+    if missing := [name for name in REQUIRED_FILES if name not in listed]:
+        raise ArtifactError(f"{folder}: manifest.json does not list {missing[0]}", hint=_OLD_HINT)
+    read = (*READ_FILES, *((CHOICES_FILE,) if CHOICES_FILE in listed else ()))
+    contents = {name: _read_listed(folder / name, listed[name]) for name in read}
+    check_graph(contents[MODEL_FILE], str(folder / MODEL_FILE), WEIGHTS_FILE)
+    _check_weights(folder / WEIGHTS_FILE, listed[WEIGHTS_FILE])
     settings = _read_object(folder / SETTINGS_FILE, contents[SETTINGS_FILE])
-    return PlannerFiles(
-        manifest, contents[MODEL_FILE], contents[TOKENIZER_FILE], settings, contents.get(CHOICES_FILE)
-    )
+    model = ModelFiles(contents[MODEL_FILE], folder)
+    return PlannerFiles(manifest, model, contents[TOKENIZER_FILE], settings, contents.get(CHOICES_FILE))
 
 
-def operator_domains(model: bytes) -> list[str]:
-    """Return the operator domains that an ONNX file imports, read from its protobuf top level.
+def _check_weights(path: Path, entry: dict[str, Any]) -> None:
+    """Hash a file that is not kept in memory.
 
-    Raises:
-        ArtifactError: the bytes are no protobuf message.
+    A hard link is no harm: installers make them, and nobody's secret has the hash of a manifest.
     """
+    size, sha256 = _listed_digest(path, entry)
     try:
-        imports = [body for number, body in _fields(memoryview(model)) if number == 8]
-        return [
-            bytes(domain).decode("utf-8")
-            for body in imports
-            for number, domain in _fields(body)
-            if number == 1
-        ]
-    except (IndexError, ValueError) as exc:
-        raise ArtifactError(f"{MODEL_FILE}: not an ONNX file", hint=_HINT) from exc
+        if path.is_symlink() or not path.is_file():
+            raise ArtifactError(f"{path}: missing, or not a plain file", hint=_HINT)
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            length = stream.tell()
+    except OSError as exc:
+        raise ArtifactError(f"{path}: cannot be read ({exc.strerror})", hint=_HINT) from exc
+    if (length, found) != (size, sha256):
+        raise ArtifactError(f"{path}: damaged, its sha256 is not the manifest's", hint=_HINT)
 
 
 def _read_bounded(path: Path, limit: int) -> bytes:
@@ -100,13 +99,18 @@ def _read_bounded(path: Path, limit: int) -> bytes:
 
 
 def _read_listed(path: Path, entry: dict[str, Any]) -> bytes:
-    size, sha256 = entry.get("size"), entry.get("sha256")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(sha256, str):
-        raise ArtifactError(f"{path}: manifest.json gives no size or sha256", hint=_HINT)
-    content = _read_bounded(path, size)
+    size, sha256 = _listed_digest(path, entry)
+    content = _read_bounded(path, min(size, MAX_READ_BYTES))
     if len(content) != size or hashlib.sha256(content).hexdigest() != sha256:
         raise ArtifactError(f"{path}: damaged, its sha256 is not the manifest's", hint=_HINT)
     return content
+
+
+def _listed_digest(path: Path, entry: dict[str, Any]) -> tuple[int, str]:
+    size, sha256 = entry.get("size"), entry.get("sha256")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(sha256, str):
+        raise ArtifactError(f"{path}: manifest.json gives no size or sha256", hint=_HINT)
+    return size, sha256
 
 
 def _read_object(path: Path, content: bytes) -> dict[str, Any]:
@@ -117,35 +121,3 @@ def _read_object(path: Path, content: bytes) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ArtifactError(f"{path}: not a JSON object", hint=_HINT)
     return table
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield number and body of a protobuf message's length-delimited fields."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
-        wire = key & 7
-        if wire == 0:
-            _, place = _varint(message, place)
-        elif wire in (1, 5):
-            place += 8 if wire == 1 else 4
-        elif wire == 2:
-            length, place = _varint(message, place)
-            if place + length > len(message):
-                raise ValueError("a field reaches past the end")
-            yield key >> 3, message[place : place + length]
-            place += length
-        else:
-            raise ValueError(f"wire type {wire}")
-
-
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 64:
-        byte = message[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-        shift += 7
-    raise ValueError("a varint has no end")

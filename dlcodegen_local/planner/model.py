@@ -1,8 +1,8 @@
 """The GPT-2 decoder in ONNX, with its key/value cache: the only importer of onnxruntime.
 
-Guarantees that no external data is read where the session is made from bytes, as the planner
-does, and that a model of other names than `planner.json` says is refused. Does not check hashes:
-`files` does.
+Guarantees that external data is read from one file only, the one named with the graph, and that a
+model of other inputs and outputs than `planner.json` says is refused. Does not check hashes or
+operators: `files` does.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.errors import ArtifactError, PlanningError
 from dlcodegen_local.planner.beam import Logits
+from dlcodegen_local.planner.cache import KeyValueCache
+from dlcodegen_local.planner.token_tree import TokenTree, TreeStep
+
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "model.onnx.data"  # the only place of external data
 
 _HINT = "install the planner again, or name another folder"
 
@@ -45,95 +49,136 @@ class ModelDims:
         return cls(**sizes)  # type: ignore[arg-type]  # checked above
 
 
-class OnnxModel:
-    """Hold an onnxruntime session of a decoder with past.
+@dataclass(frozen=True)
+class ModelFiles:
+    """Hold the bytes of the graph, and the folder in which its `WEIGHTS_FILE` lies."""
 
-    A path in the place of bytes is for files of one's own making: it may have external data.
+    graph: bytes
+    folder: Path
+
+
+class OnnxModel:
+    """Hold an onnxruntime session of the decoder that `export.to_onnx` writes.
+
+    Raises:
+        ArtifactError: onnxruntime cannot load it, or it is no such decoder of these sizes.
     """
 
-    def __init__(self, model: bytes | Path, dims: ModelDims, threads: int | None = None) -> None:
+    def __init__(self, model: ModelFiles | bytes | Path, dims: ModelDims, threads: int | None = None) -> None:
         prepare_environment()  # later releases send telemetry unless told not to before their import
         import onnxruntime
 
+        if isinstance(model, Path):
+            model = ModelFiles(model.read_bytes(), model.parent)
+        elif isinstance(model, bytes):
+            model = ModelFiles(model, Path("/nonexistent"))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for key, value in (
+            # Weights are mapped from their file and let go one by one as they are packed.
+            ("session.model_external_initializers_file_folder_path", str(model.folder.absolute())),
+            # A step is 300 short operators: threads that sleep between them cost a tenth of it.
+            ("session.intra_op.allow_spinning", "1"),
+            ("session.force_spinning_stop", "1"),
+        ):
+            options.add_session_config_entry(key, value)
         try:
             self.session: Any = onnxruntime.InferenceSession(
-                model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+                model.graph, options, providers=["CPUExecutionProvider"]
             )
         except Exception as exc:  # onnxruntime has no common base of its exceptions
             raise ArtifactError(f"the planner's ONNX model cannot be loaded ({exc})", hint=_HINT) from exc
         self.dims = dims
         self._check_names()
 
-    def decoder(self) -> "CachedDecoder":
+    def decoder(self) -> "TreeDecoder":
         """Return a decoder with an empty cache."""
-        return CachedDecoder(self)
-
-    def run(self, feeds: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Run one step. Raises PlanningError where onnxruntime fails."""
-        try:
-            outputs: list[npt.NDArray[Any]] = self.session.run(None, feeds)
-        except Exception as exc:  # as above
-            raise PlanningError(f"the planner's model failed ({exc})") from exc
-        return outputs
+        return TreeDecoder(self)
 
     def _check_names(self) -> None:
-        layers = range(self.dims.n_layer)
-        past = [f"past_key_values.{layer}.{kind}" for layer in layers for kind in ("key", "value")]
-        present = [f"present.{layer}.{kind}" for layer in layers for kind in ("key", "value")]
-        inputs = {value.name for value in self.session.get_inputs()}
-        outputs = [value.name for value in self.session.get_outputs()]
-        self.takes_positions = "position_ids" in inputs
-        expected = {"input_ids", "attention_mask", *past} | ({"position_ids"} & inputs)
-        if inputs != expected or outputs != ["logits", *present]:
-            raise ArtifactError("the planner's ONNX model is not a GPT-2 decoder with past", hint=_HINT)
-        self.past_names = past
+        inputs = {value.name: value.shape for value in self.session.get_inputs()}
+        outputs = {value.name: value.shape for value in self.session.get_outputs()}
+        wanted = set(STEP_INPUTS) | set(cache_names("past", self.dims.n_layer))
+        head = [1, self.dims.n_head, "slots", self.dims.n_embd // self.dims.n_head]
+        if (
+            set(inputs) != wanted
+            or set(outputs) != {"logits", *cache_names("present", self.dims.n_layer)}
+            or any(shape != head for name, shape in inputs.items() if name.startswith("past."))
+            or outputs["logits"] != ["rows", self.dims.vocab_size]
+        ):
+            raise ArtifactError(
+                "the planner's ONNX model is not a decoder of this version",
+                hint="export it again from its checkpoint, see export/README.md",
+            )
 
 
-class CachedDecoder:
-    """Continue rows of tokens with a key/value cache: a `LogitsFunction`.
+STEP_INPUTS = ("input_ids", "position_ids", "last_tokens", "attention_bias", "past_slots", "all_slots")
 
-    Rows may get different numbers of tokens in one call: shorter ones are padded on the left and
-    the padding is masked. The cache is re-ordered only where rows changed their parents.
+
+def cache_names(prefix: str, n_layer: int) -> list[str]:
+    """Return the names of the cache's inputs (`past`) or outputs (`present`), keys then values a layer."""
+    return [f"{prefix}.{layer}.{kind}" for layer in range(n_layer) for kind in ("key", "value")]
+
+
+class TreeDecoder:
+    """Continue rows of tokens as one token tree: a `LogitsFunction`.
+
+    The cache is bound as the model's past and present at once: the model appends to it in place.
     """
 
     def __init__(self, model: OnnxModel) -> None:
-        self._model = model
         dims = model.dims
-        empty = np.zeros((1, dims.n_head, 0, dims.n_embd // dims.n_head), dtype=np.float32)
-        self._past: list[npt.NDArray[Any]] = [empty] * (2 * dims.n_layer)
-        self._mask = np.zeros((1, 0), dtype=np.int64)
+        self._model = model
+        self._tree = TokenTree()
+        self._cache = KeyValueCache(dims.n_layer, dims.n_head, dims.n_embd // dims.n_head)
+        self._binding: Any = model.session.io_binding()
+        self._binding.bind_output("logits")
+        self._bind_cache()
 
     def __call__(self, parents: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
-        """Append the tokens of every row; return the logits after them, `(rows, vocab_size)`."""
-        self._fork(parents)
-        width = max(len(row) for row in tokens)
-        input_ids = np.zeros((len(tokens), width), dtype=np.int64)
-        new_mask = np.zeros((len(tokens), width), dtype=np.int64)
-        for index, row in enumerate(tokens):
-            input_ids[index, width - len(row) :] = row
-            new_mask[index, width - len(row) :] = 1
-        self._mask = np.concatenate([self._mask, new_mask], axis=1)
-        positions = np.maximum(self._mask.cumsum(axis=1)[:, -width:] - 1, 0)
-        if int(positions.max()) >= self._model.dims.n_positions:
+        """Append the tokens of every row; return the logits after them, `(rows, vocab_size)`.
+
+        Raises:
+            PlanningError: a row is longer than the model's positions, or onnxruntime fails.
+        """
+        living = self._tree.fork(parents)
+        if living is not None:
+            self._cache.keep(living)
+        if self._tree.longest(tokens) > self._model.dims.n_positions:
             raise PlanningError(f"more than {self._model.dims.n_positions} tokens for the planner's model")
-        feeds = {"input_ids": input_ids, "attention_mask": self._mask}
-        if self._model.takes_positions:
-            feeds["position_ids"] = positions
-        feeds.update(zip(self._model.past_names, self._past, strict=True))
-        outputs = self._model.run(feeds)
-        self._past = outputs[1:]
-        logits: Logits = outputs[0][:, -1]
+        used = self._tree.slots
+        step = self._tree.append(tokens)
+        if self._cache.reserve(step.slots, used):
+            self._bind_cache()
+        return self._run(step)
+
+    def _run(self, step: TreeStep) -> Logits:
+        binding = self._binding
+        inputs = {
+            "input_ids": step.input_ids,
+            "position_ids": step.positions,
+            "last_tokens": step.last_tokens,
+            "attention_bias": step.attention_bias,
+            "past_slots": np.array([step.slots - 1], dtype=np.int32),
+            "all_slots": np.array([step.slots], dtype=np.int32),
+        }
+        try:
+            for name, value in inputs.items():
+                binding.bind_cpu_input(name, value)
+            binding.bind_output("logits")
+            self._model.session.run_with_iobinding(binding)
+            logits: Logits = binding.get_outputs()[0].numpy()  # the first one bound
+        except Exception as exc:  # as above
+            raise PlanningError(f"the planner's model failed ({exc})") from exc
         return logits
 
-    def _fork(self, parents: Sequence[int]) -> None:
-        if list(parents) == list(range(len(self._mask))):
-            return
-        rows = np.array(parents, dtype=np.int64)
-        self._past = [array[rows] for array in self._past]
-        self._mask = self._mask[rows]
+    def _bind_cache(self) -> None:
+        n_layer = self._model.dims.n_layer
+        names = zip(cache_names("past", n_layer), cache_names("present", n_layer), strict=True)
+        for (past, present), buffer in zip(names, self._cache.buffers, strict=True):
+            place = ("cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
+            self._binding.bind_input(past, *place)
+            self._binding.bind_output(present, *place)

@@ -4,12 +4,12 @@
 """
 
 import json
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from export.quantize import write_manifest
-from export.to_onnx import export_model, model_dims
+from export.decoder_graph import write_decoder
+from export.planner_manifest import write_manifest
+from export.to_onnx import model_dims
 from tests.planner.toy import toy_tokenizer
 
 FOLDER = Path(__file__).parent / "fixtures" / "tiny"
@@ -29,12 +29,13 @@ def main() -> None:
         n_layer=2,
         n_head=2,
         initializer_range=0.4,
-        attn_implementation="eager",
     )
     model = GPT2LMHeadModel(config).eval()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        (FOLDER / "model.onnx").write_bytes(export_model(model, Path(scratch)).read_bytes())
+    weights = {
+        name.removeprefix("transformer."): value.detach().numpy() for name, value in model.named_parameters()
+    }
+    write_decoder(FOLDER, model_dims(config), weights)
     tokenizer.save(FOLDER / "tokenizer.json")
     settings = {
         "format": 1,
