@@ -35,6 +35,7 @@ from dlcodegen_local.sections import Sections
 from dlcodegen_local.verification.report import Finding, Verification
 from dlcodegen_local.verification.verifier import Verifier
 
+IS_A_TASK = 0.5
 SURE_OF_THE_TASK = 0.6
 
 
@@ -90,6 +91,9 @@ class Engines:
 
 def low_confidence(confidence: Mapping[str, float]) -> tuple[str, ...]:
     """Return a warning where the planner is unsure of the task itself."""
+    task = confidence.get("task", 1.0)
+    if task < IS_A_TASK:
+        return (f"this does not read like a task for deep learning ({task:.2f} of 1): check the plan",)
     sure = confidence.get("category", 1.0)
     if sure >= SURE_OF_THE_TASK:
         return ()

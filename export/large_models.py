@@ -19,7 +19,9 @@ def training_needs(settings: Mapping[str, Any]) -> Needs:
     if settings["checkpoint"] is not None:
         parameters = folder_bytes(Path(settings["checkpoint"]), "*.safetensors") // 4
     else:
-        parameters = settings["n_embd"] * (12 * settings["n_layer"] * settings["n_embd"] + settings["vocab_size"])
+        parameters = settings["n_embd"] * (
+            12 * settings["n_layer"] * settings["n_embd"] + settings["vocab_size"]
+        )
     return Needs.of("training (time: each batch)", parameters, FIGURES)
 
 

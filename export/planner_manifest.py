@@ -4,9 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from dlcodegen_local.planner.files import MANIFEST_FILE, REQUIRED_FILES
+from dlcodegen_local.planner.files import CHOICES_FILE, MANIFEST_FILE, REQUIRED_FILES
 
-OPTIONAL_FILES = ("MODEL_CARD.md", "training.json")
+OPTIONAL_FILES = (CHOICES_FILE, "MODEL_CARD.md", "training.json")
 
 
 def write_manifest(folder: Path, name: str, licence: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.planner.files import CHOICES_FILE
 from dlcodegen_local.planner.model import WEIGHTS_FILE, ModelDims
 from dlcodegen_local.planner.planner import Planner
 from export.decoder_graph import write_decoder
@@ -69,7 +70,7 @@ def quantize(fp32: Path, folder: Path) -> None:
     """Write the int8 model and its companions into an empty folder."""
     settings = json.loads((fp32 / "planner.json").read_text(encoding="utf-8"))
     write_decoder(folder, ModelDims.from_dict(settings["model"]), ExportedWeights(fp32), int8=True)
-    for name in ("tokenizer.json", "planner.json", "training.json"):
+    for name in ("tokenizer.json", "planner.json", "training.json", CHOICES_FILE):
         if (fp32 / name).exists():
             shutil.copyfile(fp32 / name, folder / name)
 

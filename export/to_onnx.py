@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcodegen_local.planner.files import CHOICES_FILE
 from dlcodegen_local.planner.model import MODEL_FILE, WEIGHTS_FILE, ModelDims, OnnxModel
 from export.decoder_graph import LAYER_NORM_EPSILON, write_decoder
 from export.decoder_weights import CheckpointWeights
@@ -64,8 +65,9 @@ def export(run: Path, folder: Path) -> float:
     worst = compare(run, folder, dims)
     if not worst <= TOLERANCE:
         raise RuntimeError(f"the ONNX model differs from torch by {worst:.2e}, over {TOLERANCE:g}")
-    for name in ("tokenizer.json", "training.json"):
-        shutil.copyfile(run / name, folder / name)
+    for name in ("tokenizer.json", "training.json", CHOICES_FILE):
+        if (run / name).exists():
+            shutil.copyfile(run / name, folder / name)
     planner = json.loads((run / "planner.json").read_text(encoding="utf-8"))
     planner["model"] = asdict(dims)
     (folder / "planner.json").write_text(json.dumps(planner, indent=1) + "\n", encoding="utf-8")

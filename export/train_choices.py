@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from dlcodegen_local.durable import write_file
-from dlcodegen_local.planner.choices import feature_counts, features
+from dlcodegen_local.planner.choices import Features, feature_counts, features
 from dlcodegen_local.planner.files import CHOICES_FILE
 from dlcodegen_local.planner.tokenizer import CLOSED_FIELDS, PlanVocabulary
 from export.own_no_task import no_task_requirements
@@ -31,6 +31,7 @@ from export.planner_vocabulary import closed_token, closed_value
 # What part of a field's log-probability is the classifiers': chosen on validation.
 SHARES = dict.fromkeys(CLOSED_FIELDS, 0.5)
 IGNORED = -100
+DATASET_DROPOUT = 0.15
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def train(data: Path, run: Path, settings: Settings) -> None:
     vocabulary = PlanVocabulary.from_dict(planner["vocabulary"])
     rows, _ = held_out_rows(training_rows(data)[0], settings.held_out)
     items = training_items(rows, vocabulary, settings)
-    rarity = rarities(items[: len(rows)], settings.buckets)
+    rarity = rarities(items, settings.buckets)
     weights, bias = fit(items, rarity, vocabulary, settings)
     scales = np.maximum(np.abs(weights).max(axis=0), 1e-6) / 127
     quantised = np.round(weights / scales).astype(np.int8)
@@ -116,7 +117,7 @@ def labels(row: Row, vocabulary: PlanVocabulary) -> tuple[int, ...]:
 
 
 def rarities(items: Sequence[Item], buckets: int) -> Any:
-    """Return 1 + log(rows / rows with it) of every bucket, `(buckets,)`; 0 where fewer than two rows have it."""
+    """Return 1 + log(rows / rows with it) of every bucket, 0 where fewer than two rows have it."""
     counts: Counter[int] = Counter()
     for item in items:
         names = feature_counts(item.requirement, item.dataset)
@@ -142,43 +143,38 @@ def fit(
     optimizer = torch.optim.AdamW(
         [*table.parameters(), bias], lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    steps = settings.epochs * math.ceil(len(items) / settings.batch)
-    step = 0
+    texts = [
+        (features(item.requirement, item.dataset, rarity), features(item.requirement, "", rarity))
+        for item in items
+    ]
+    batches = math.ceil(len(items) / settings.batch)
     for epoch in range(settings.epochs):
         rng = random.Random(settings.seed + epoch)
-        order = rng.sample(items, len(items))
+        order = rng.sample(range(len(items)), len(items))
         total = 0.0
-        for start in range(0, len(order), settings.batch):
-            batch = order[start : start + settings.batch]
+        for number in range(batches):
+            places = order[number * settings.batch : (number + 1) * settings.batch]
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * (1 - step / steps)
-            loss = _loss(_sums(batch, rarity, table, rng) + bias, batch, sizes)
+                group["lr"] = settings.learning_rate * (1 - (epoch + number / batches) / settings.epochs)
+            found = [texts[place][rng.random() < DATASET_DROPOUT] for place in places]
+            loss = _loss(_sums(found, table) + bias, [items[place] for place in places], sizes)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             total += float(loss.detach())
-            step += 1
-        print(
-            f"epoch {epoch + 1} of {settings.epochs}: loss {total * settings.batch / len(order):.3f}",
-            file=sys.stderr,
-        )
+        print(f"epoch {epoch + 1} of {settings.epochs}: loss {total / batches:.3f}", file=sys.stderr)
     return table.weight.detach().numpy(), bias.detach().numpy()
 
 
-def _sums(batch: Sequence[Item], rarity: Any, table: Any, rng: random.Random) -> Any:
-    """Return the table's weighted sums `(batch, outputs)`; one dataset in seven is left out."""
+def _sums(found: Sequence[Features], table: Any) -> Any:
+    """Return the table's weighted sums `(batch, outputs)`."""
     import torch
 
-    found = [
-        features(item.requirement, item.dataset if rng.random() > 0.15 else "", rarity) for item in batch
-    ]
     offsets = np.cumsum([0, *(len(buckets) for buckets, _ in found)])[:-1]
     return table(
         torch.from_numpy(np.concatenate([buckets for buckets, _ in found])),
         torch.from_numpy(offsets),
-        per_sample_weights=torch.from_numpy(
-            np.concatenate([values for _, values in found]).astype(np.float32)
-        ),
+        per_sample_weights=torch.from_numpy(np.concatenate([values for _, values in found])),
     )
 
 

@@ -42,9 +42,10 @@ class PlannedResult:
 
     `log_prob` is the natural logarithm of the plan's probability under the constraint; `steps`
     counts model steps, the prompt's included. `confidence` is 0 to 1 a field: the probability of a
-    chosen value (1 for a stated fact), or the geometric mean over a text's tokens; `task` says how
-    sure it is that the requirement is a task for deep learning at all. `alternatives` names, for
-    every field where beams or drawn texts disagree, the other values, best first.
+    chosen value (1 for a stated fact), or the geometric mean over a text's tokens. `task` says how
+    sure it is that the requirement is a task for deep learning at all, and lowers `category`.
+    `alternatives` names, for every field where beams or drawn texts disagree, the other values,
+    best first.
     """
 
     plan: Plan
@@ -130,6 +131,7 @@ class Planner:
         )
         if scores is not None:
             confidence["task"] = round(scores.task_probability, 3)
+            confidence["category"] = round(confidence["category"] * scores.task_probability, 3)
         return PlannedResult(
             plan=plan,
             log_prob=written.log_prob,

@@ -8,7 +8,7 @@ from dlcodegen_local.plan.categories import CATEGORIES
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.planner.facts import stated_facts
 from export.own_rows import own_rows
-from export.planner_rows import augmented, file_hashes, read_rows, training_rows
+from export.planner_rows import augmented, file_hashes, held_out_rows, read_rows, training_rows
 
 PLAN = Plan(
     category="Image Classification",
@@ -53,6 +53,18 @@ def folder(tmp_path):
         ],
     )
     return tmp_path
+
+
+def test_the_last_rows_of_the_rare_dialect_are_held_out(tmp_path):
+    other = {"Task Category": "x", "Model architecture": {"Layers": ["Dense"], "Hypermeters": {"epochs": 1}}}
+    write_rows(tmp_path / "rare.jsonl", [f"rare {place}" for place in range(20)])
+    write_rows(tmp_path / "common.jsonl", [f"common {place}" for place in range(20)], other)
+    rows = [*read_rows(tmp_path / "rare.jsonl")[0], *read_rows(tmp_path / "common.jsonl")[0]]
+    assert [row.dialect for row in rows[::20]] == ["hyperparameters", "hypermeters"]
+    trained, held_out = held_out_rows(rows, 3)
+    assert [row.requirement for row in held_out] == ["rare 17", "rare 18", "rare 19"]
+    assert len(trained) == 37 and not {row.requirement for row in trained} & {"rare 17", "rare 19"}
+    assert len(held_out_rows(rows, 100)[1]) == 4 and held_out_rows(rows, 0)[1] == []
 
 
 def test_evaluation_requirements_are_left_out(folder):

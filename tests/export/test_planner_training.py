@@ -53,14 +53,21 @@ def test_a_killed_run_goes_on_where_it_was(run):
 
 def test_export_and_quantisation_give_a_planner(run, tmp_path):
     from dlcodegen_local.planner.planner import Planner
-    from export import quantize, to_onnx
+    from export import quantize, to_onnx, train_choices
 
+    small = ["--buckets", "512", "--own-rows", "200", "--no-task-rows", "200", "--batch", "16"]
+    train_choices.main([str(run.parent / "data"), str(run), *small])
     to_onnx.main([str(run), "-o", str(tmp_path / "fp32")])
     quantize.main([str(tmp_path / "fp32"), "-o", str(tmp_path / "int8"), "--skip-check"])
     quantize.write_manifest(tmp_path / "fp32", "fp32", "Apache-2.0")
     planners = [Planner(tmp_path / name, threads=1) for name in ("fp32", "int8")]
     plans = [planner.plan("Sort eggs by size.").plan for planner in planners]
     assert all(Plan.from_dict(plan.to_dict()) == plan for plan in plans)
+    for planner in planners:
+        sure = [
+            planner.plan(text).confidence["task"] for text in ("Bake a cake.", "Classify images of cats.")
+        ]
+        assert sure[0] < sure[1]
 
 
 def test_a_local_checkpoint_is_fine_tuned_with_its_own_tokenizer(run, tmp_path):
