@@ -30,16 +30,21 @@ NOTHING_SHARED = 0.1
 class ConsensusSettings:
     """Say how many texts are drawn, at which temperature above 0, and from which seed.
 
-    The first is not drawn: it is the likeliest one, token by token.
+    The first is not drawn: it is the likeliest one, token by token. A token that is less than
+    `min_share` times as likely as the likeliest one is never drawn: in a long list of layers one
+    in a hundred would be a blunder otherwise.
     """
 
     candidates: int = 16
     temperature: float = 0.8
     seed: int = 0
+    min_share: float = 0.1
 
     def __post_init__(self) -> None:
         if self.candidates < 1 or not 0 < self.temperature <= 10 or self.seed < 0:
             raise ValueError("candidates must be at least 1, temperature above 0 and at most 10")
+        if not 0 < self.min_share <= 1:
+            raise ValueError("min_share of the candidates must be above 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,8 @@ def draw_texts(
     while live:
         grown = []
         for row, drawn in enumerate(live):
-            noise = 0.0 if drawn.is_likeliest else settings.temperature
-            longer = _with_one_more(drawn, constraint.score(drawn.state, logits[row]), noise, rng)
+            scored = constraint.score(drawn.state, logits[row])
+            longer = _with_one_more(drawn, scored, None if drawn.is_likeliest else settings, rng)
             after = constraint.advance(drawn.state, longer.token_ids[-1])
             longer = _with_forced(replace(longer, state=after), constraint, ends)
             if ends(longer.state):
@@ -115,15 +120,21 @@ def draw_texts(
 
 
 def _with_one_more(
-    drawn: Drawn, scored: tuple[TokenIds, LogProbs], temperature: float, rng: np.random.Generator
+    drawn: Drawn,
+    scored: tuple[TokenIds, LogProbs],
+    settings: ConsensusSettings | None,
+    rng: np.random.Generator,
 ) -> Drawn:
-    """Return the text with one more token, its state still to be advanced."""
+    """Return the text with one more token, the likeliest without settings; its state is yet to advance."""
     token_ids, log_probs = scored
     if not len(token_ids):
         raise PlanningError("the planner's constraint allows no token")
-    # Gumbel's trick: the largest of log-probabilities plus this noise is a draw from them.
-    noise = temperature * rng.gumbel(size=len(token_ids))
-    best = int(np.argmax(log_probs + noise))
+    best = int(np.argmax(log_probs))
+    if settings is not None:
+        likely = np.flatnonzero(log_probs >= log_probs[best] + math.log(settings.min_share))
+        # Gumbel's trick: the largest of log-probabilities plus this noise is a draw from them.
+        noise = settings.temperature * rng.gumbel(size=len(likely))
+        best = int(likely[np.argmax(log_probs[likely] + noise)])
     return replace(
         drawn,
         token_ids=(*drawn.token_ids, int(token_ids[best])),

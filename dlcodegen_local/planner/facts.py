@@ -5,7 +5,7 @@ not translate; English and German key words are known.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dlcodegen_local.planner.stated_sizes import StatedSizes
@@ -43,9 +43,11 @@ _NUMBER_WORDS = (
 _SQUARE = r"\b(\d{2,4})\s*(?:px|pixels?)?\s*[x×]\s*\1(?!\d)"
 _IMAGE_SIZE = r"\b(?:image size|bildgröße)(?:\s+(?:of|is|von))?\s+(\d{2,4})\b(?!\s*[x×])"
 _CLASSES = (
-    rf"(?<![\d.,])\b(\d{{1,3}}(?:,\d{{3}})?|\d{{4,5}}|{'|'.join(_NUMBER_WORDS[2:])})\s+(?:different\s+|distinct\s+)?"
-    r"(?:classes|categories|kinds|types|species|topics|klassen|arten)\b"
+    rf"(?<![\d.,])\b(\d{{1,3}}(?:,\d{{3}})?|\d{{4,5}}|{'|'.join(_NUMBER_WORDS[2:])})\s+"
+    r"(?:(?:different\s+|distinct\s+|unique\s+)?(?:[a-z-]+\s+)?(?:classes|categories|labels)|"
+    r"(?:different\s+|distinct\s+)?(?:classes|categories|kinds|types|species|topics|klassen|arten))\b"
 )
+_LARGEST_STORED_SIDE = 1024
 # Keys of attributes that are given as an object, as JSON or as "key: value".
 _SIZE_KEY = r"\b(?:image[ _])?size\"?\s*:\s*\[?\"?(\d{2,4})\s*(?:[x×,]\s*\1\b|(?=[\"}\s.]|$))"
 _CLASSES_KEY = r"\b(?:num(?:ber)?[ _](?:of[ _])?)?(?:classes|labels)\"?\s*:\s*(\d{1,5})\b"
@@ -143,30 +145,37 @@ def _is_aside(text: str, start: int, end: int) -> bool:
 
 
 def _stated_sizes(requirement: str, dataset: str, text: str) -> StatedSizes:
-    """Return the sizes; images that lie on disk in another size than the model's are no fact.
+    """Return the sizes; the requirement's come first, attributes given as an object are read by keys.
 
-    Attributes given as an object are read by their keys.
+    Of the images on disk only a size that networks take is a fact: nobody trains on 4000 x 4000.
     """
-    sides = {int(match.group(1)) for match in re.finditer(_SQUARE, requirement, flags=re.IGNORECASE)}
-    sides |= {int(match.group(1)) for match in re.finditer(_IMAGE_SIZE, requirement, flags=re.IGNORECASE)}
+    sides = _numbers((_SQUARE, _IMAGE_SIZE), requirement)
     if not sides:
-        sides = {int(match.group(1)) for match in re.finditer(_SIZE_KEY, dataset, flags=re.IGNORECASE)}
+        sides = {side for side in _numbers((_SQUARE, _SIZE_KEY), dataset) if side <= _LARGEST_STORED_SIDE}
     counts = {match.group(1).lower() for match in re.finditer(_CLASSES, text, flags=re.IGNORECASE)}
     classes = {
         _NUMBER_WORDS.index(count) if count in _NUMBER_WORDS else int(count.replace(",", ""))
         for count in counts
     }
     if not classes:
-        classes = {int(match.group(1)) for match in re.finditer(_CLASSES_KEY, dataset, flags=re.IGNORECASE)}
+        classes = _numbers((_CLASSES_KEY,), dataset)
         lists = re.finditer(_CLASSES_LIST, dataset, flags=re.IGNORECASE)
         classes |= {match.group(1).count(",") + 1 for match in lists}
-    columns = {int(match.group(1)) for match in re.finditer(_COLUMNS, text, flags=re.IGNORECASE)}
-    columns |= {int(match.group(1)) for match in re.finditer(_COLUMNS_KEY, dataset, flags=re.IGNORECASE)}
+    columns = _numbers((_COLUMNS,), text) | _numbers((_COLUMNS_KEY,), dataset)
     return StatedSizes(
         image_size=sides.pop() if len(sides) == 1 and 16 <= min(sides) <= 4096 else None,
         num_classes=classes.pop() if len(classes) == 1 and 2 <= min(classes) <= 10_000 else None,
         num_features=columns.pop() if len(columns) == 1 and 1 <= min(columns) <= 100_000 else None,
     )
+
+
+def _numbers(patterns: Sequence[str], text: str) -> set[int]:
+    """Return the first groups of all matches."""
+    return {
+        int(match.group(1))
+        for pattern in patterns
+        for match in re.finditer(pattern, text, flags=re.IGNORECASE)
+    }
 
 
 def _wanted(requirement: str, text: str, sizes: StatedSizes) -> dict[str, tuple[str, ...]]:

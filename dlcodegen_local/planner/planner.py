@@ -167,6 +167,11 @@ def _consensus_settings(table: object) -> ConsensusSettings | None:
         return None
     try:
         assert isinstance(table, dict)
-        return ConsensusSettings(int(table["candidates"]), float(table["temperature"]), int(table["seed"]))
+        return ConsensusSettings(
+            candidates=int(table["candidates"]),
+            temperature=float(table["temperature"]),
+            seed=int(table["seed"]),
+            min_share=float(table["min_share"]),
+        )
     except (AssertionError, KeyError, TypeError, ValueError) as exc:
         raise ArtifactError("planner.json: consensus is not valid", hint="install the planner again") from exc

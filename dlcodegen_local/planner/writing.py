@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dlcodegen_local.planner.beam import BeamSettings, Hypothesis, Logits, LogProbs, TokenIds, beam_search
 from dlcodegen_local.planner.consensus import (
     AnchoredRow,
@@ -22,6 +24,7 @@ from dlcodegen_local.planner.consensus import (
 )
 from dlcodegen_local.planner.constraint import PlanConstraint, PlanState
 from dlcodegen_local.planner.decoding import split_texts
+from dlcodegen_local.planner.facts import NETWORKS
 from dlcodegen_local.planner.tokenizer import TEXT_FIELDS, PlanTokenizer
 
 SHOWN_ALTERNATIVES = 2
@@ -78,6 +81,12 @@ def write_by_consensus(
         anchor.append(pieces[-1].token_ids)
         drawn = _drawn(name, anchor, pieces[-1].state, constraint, settings)
         ranked = _ranked(name, drawn, tokenizer, wanted.get(name, ()))
+        base = next((word for word in wanted.get(name, ()) if word in NETWORKS), "")
+        if name == "layer" and base and not _spells(" ".join(_texts(name, ranked[0], tokenizer)), base):
+            opening = _opening_layer(base, pieces[-1].state, constraint, tokenizer)
+            anchor.append(opening.token_ids)
+            drawn = _drawn(name, anchor, opening.state, constraint, settings)
+            ranked = _ranked(name, [_joined_to(opening, one) for one in drawn], tokenizer, wanted[name])
         pieces.append(ranked[0])
         other_pieces.append(ranked[1 : 1 + SHOWN_ALTERNATIVES])
     others = [(*other.token_ids, *_joined(pieces)[len(other.token_ids) :]) for other in beam[1:]]
@@ -132,17 +141,42 @@ def _drawn(
     return draw_texts(anchor.forks(), start, constraint, ends, settings)
 
 
+def _opening_layer(
+    base: str, start: PlanState, constraint: PlanConstraint, tokenizer: PlanTokenizer
+) -> Drawn:
+    """Return the beginning of a list of layers that starts with a named network; empty if it may not."""
+    opening = Drawn((), (), start)
+    anything = np.zeros(tokenizer.vocabulary.vocab_size, dtype=np.float32)
+    for token_id in tokenizer.encode_text(f"{base}(" if start.style == "calls" else base):
+        if token_id not in constraint.score(opening.state, anything)[0]:
+            return Drawn((), (), start)
+        after = constraint.advance(opening.state, token_id)
+        opening = Drawn((*opening.token_ids, token_id), (*opening.token_log_probs, 0.0), after)
+    return opening
+
+
+def _joined_to(opening: Drawn, rest: Drawn) -> Drawn:
+    return Drawn(
+        opening.token_ids + rest.token_ids, opening.token_log_probs + rest.token_log_probs, rest.state
+    )
+
+
 def _ranked(
     name: str, drawn: Sequence[Drawn], tokenizer: PlanTokenizer, wanted: Sequence[str]
 ) -> list[Drawn]:
     """Return the distinct texts: those with most of what is wanted first, then the nearest to all others."""
-    first = tokenizer.vocabulary.borders[name]
-    texts = [split_texts([first, *one.token_ids], tokenizer.vocabulary)[name] for one in drawn]
-    layers = [[tokenizer.decode_text(ids).strip() for ids in text] for text in texts]
-    spelled = layers if name == "layer" else [_WORD.findall(text[0]) for text in layers]
+    layers = [_texts(name, one, tokenizer) for one in drawn]
+    spelled = layers if name == "layer" else [_WORD.findall(texts[0]) for texts in layers]
     ranked = consensus(spelled, _SIMILARITIES.get(name, ngram_similarity))
-    missing = [sum(not _spells(" ".join(text), word) for word in wanted) for text in layers]
+    missing = [sum(not _spells(" ".join(texts), word) for word in wanted) for texts in layers]
     return [drawn[place] for place, _ in sorted(ranked, key=lambda pair: missing[pair[0]])]
+
+
+def _texts(name: str, drawn: Drawn, tokenizer: PlanTokenizer) -> list[str]:
+    """Return a field's text, of the layers one text each."""
+    first = tokenizer.vocabulary.borders[name]
+    texts = split_texts([first, *drawn.token_ids], tokenizer.vocabulary)[name]
+    return [tokenizer.decode_text(ids).strip() for ids in texts]
 
 
 def _spells(text: str, word: str) -> bool:
