@@ -49,7 +49,9 @@ class _Decoder:
     def build(self) -> None:
         """Add every layer, in the order of computation."""
         stream = self._embedding()
-        normed = self._add("LayerNormalization", [stream, *self._norm("h.0.ln_1")], epsilon=LAYER_NORM_EPSILON)
+        normed = self._add(
+            "LayerNormalization", [stream, *self._norm("h.0.ln_1")], epsilon=LAYER_NORM_EPSILON
+        )
         for layer in range(self._dims.n_layer):
             name = f"h.{layer}"
             attended = self._linear(self._attention(name, layer, normed), f"{name}.attn.c_proj")
@@ -77,7 +79,7 @@ class _Decoder:
             "attention_bias": (TensorProto.FLOAT, [1, 1, "tokens", "used"]),
             "past_slots": (TensorProto.INT32, [1]),
             "all_slots": (TensorProto.INT32, [1]),
-            **{name: (TensorProto.FLOAT, head) for name in past},
+            **dict.fromkeys(past, (TensorProto.FLOAT, head)),
         }
         inputs = [helper.make_tensor_value_info(name, *shape) for name, shape in shapes.items()]
         present = cache_names("present", dims.n_layer)
@@ -140,7 +142,9 @@ class _Decoder:
         """Add the sum of token and position embedding; in int8 a token's row has one scale."""
         position = self._add("Gather", [self._tensor("wpe.weight"), "position_ids"])
         if not self._int8:
-            return self._add("Add", [self._add("Gather", [self._tensor("wte.weight"), "input_ids"]), position])
+            return self._add(
+                "Add", [self._add("Gather", [self._tensor("wte.weight"), "input_ids"]), position]
+            )
         matrix, scale = quantised(np.asarray(self._weights["wte.weight"]).T)
         rows = self._add("Gather", [self._file.add("wte.weight", matrix.T), "input_ids"])
         scales = self._add("Gather", [self._file.add("wte.scale", scale[:, None]), "input_ids"])

@@ -15,11 +15,13 @@ FIGURES = (21.5, 25.0, 300.0)
 
 
 def training_needs(settings: Mapping[str, Any]) -> Needs:
-    """Return what a training run of these settings needs until its first checkpoint, and the minutes of a batch."""
+    """Return what a training run of these settings needs, checkpoints included, and a batch's minutes."""
     if settings["checkpoint"] is not None:
         parameters = folder_bytes(Path(settings["checkpoint"]), "*.safetensors") // 4
     else:
-        parameters = settings["n_embd"] * (12 * settings["n_layer"] * settings["n_embd"] + settings["vocab_size"])
+        parameters = settings["n_embd"] * (
+            12 * settings["n_layer"] * settings["n_embd"] + settings["vocab_size"]
+        )
     return Needs.of("training (time: each batch)", parameters, FIGURES)
 
 

@@ -16,6 +16,7 @@ from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.errors import ArtifactError, PlanningError
 from dlcodegen_local.planner.beam import Logits
 from dlcodegen_local.planner.cache import KeyValueCache
+from dlcodegen_local.planner.threads import cores_are_idle
 from dlcodegen_local.planner.token_tree import TokenTree, TreeStep
 
 MODEL_FILE = "model.onnx"
@@ -80,9 +81,10 @@ class OnnxModel:
         for key, value in (
             # Weights are mapped from their file and let go one by one as they are packed.
             ("session.model_external_initializers_file_folder_path", str(model.folder.absolute())),
-            # A step is 300 short operators: threads that sleep between them cost a tenth of it.
-            ("session.intra_op.allow_spinning", "1"),
-            ("session.force_spinning_stop", "1"),
+            ("session.intra_op.allow_spinning", "1" if cores_are_idle(threads) else "0"),
+            ("session.force_spinning_stop", "1"),  # none between steps, whatever is said above
+            # Without VNNI, sums of int8 products may overflow 16 bits: be slower there, not wrong.
+            ("session.x64quantprecision", "1"),
         ):
             options.add_session_config_entry(key, value)
         try:

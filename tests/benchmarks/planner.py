@@ -40,6 +40,7 @@ ENGINES = (
     Engine("ours", "int8", ("onnx", "torch", "transformers"), planner_models.our_int8),
     Engine("Optimum", "int8", ("optimum", "onnx", "torch"), planner_models.optimum_int8),
     Engine("CTranslate2", "int8", ("ctranslate2", "torch"), planner_models.ctranslate2_int8),
+    Engine("CTranslate2 by default", "int8", ("ctranslate2", "torch"), planner_models.ctranslate2_int8),
     Engine("transformers", "fp32", ("transformers", "torch"), planner_models.checkpoint),
 )
 
@@ -90,7 +91,7 @@ def measure(cache: Path, size: Size, wanted: set[str] | None, extra: list[str]) 
         print(f"{engine.name}: building what is missing, then measuring", file=sys.stderr, flush=True)
         folder = engine.build(cache, size)
         command = [sys.executable, "-m", "tests.benchmarks.planner_engines", engine.name, str(folder), *extra]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             print(f"{engine.name} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
             continue

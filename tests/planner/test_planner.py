@@ -75,7 +75,9 @@ def test_progress_ends_at_one(planner):
     assert seen == sorted(seen) and seen[-1] == 1.0 and len(seen) > 2
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "model.onnx.data", "tokenizer.json", "planner.json"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "model.onnx", "model.onnx.data", "tokenizer.json", "planner.json"]
+)
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(ArtifactError, match=name):
