@@ -83,8 +83,6 @@ class OnnxModel:
             ("session.model_external_initializers_file_folder_path", str(model.folder.absolute())),
             ("session.intra_op.allow_spinning", "1" if cores_are_idle(threads) else "0"),
             ("session.force_spinning_stop", "1"),  # none between steps, whatever is said above
-            # Without VNNI, sums of int8 products may overflow 16 bits: be slower there, not wrong.
-            ("session.x64quantprecision", "1"),
         ):
             options.add_session_config_entry(key, value)
         try:

@@ -27,7 +27,6 @@ class Task:
     new_tokens: int = 100
     num_beams: int = 3
     threads: int = 2
-    repeats: int = 1
 
     def prompt(self, vocab_size: int) -> list[int]:
         return np.random.default_rng(0).integers(1, vocab_size - 1, self.prompt_tokens).tolist()
@@ -95,7 +94,7 @@ def load_ctranslate2_as_is(folder: Path, task: Task) -> Generate:
     generator, prompt = _ctranslate2(folder, task)
 
     def generate(new_tokens: int) -> int:
-        length = len(prompt) + new_tokens
+        length = len(prompt) + new_tokens - 1  # the first token is not counted
         results = generator.generate_batch(
             [prompt], beam_size=task.num_beams, max_length=length, min_length=length
         )
@@ -169,14 +168,12 @@ def main() -> None:
     generate = LOADERS[engine](folder, task)
     load_seconds = time.perf_counter() - started
     generate(2)  # warm
-    seconds, steps = [], 0
-    for _ in range(task.repeats):
-        started = time.perf_counter()
-        steps = generate(task.new_tokens)
-        seconds.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    steps = generate(task.new_tokens)
+    seconds = time.perf_counter() - started
     json.dump(
         {
-            "seconds": sorted(seconds)[len(seconds) // 2],
+            "seconds": seconds,
             "steps": steps,
             "load_seconds": load_seconds,
             "peak_mib": peak_memory_mib(),
