@@ -55,7 +55,7 @@ def test_needs_are_said_and_a_smaller_machine_is_refused(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "0.7 GB of memory" in said and "less than a minute" in said
     giant = Needs.of("the export", 10**12, (16.0, 4.0, 60.0))
-    with pytest.raises(SystemExit, match="only .* GB of memory and .* GB of disk free: --force"):
+    with pytest.raises(SystemExit, match=r"only .* GB of memory and .* GB of disk free: --force"):
         announce(giant, tmp_path / "new")
     announce(giant, tmp_path / "new", force=True)
     assert "1000 minutes" in capsys.readouterr().err
