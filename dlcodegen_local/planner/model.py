@@ -1,8 +1,8 @@
 """The GPT-2 decoder in ONNX, with its key/value cache: the only importer of onnxruntime.
 
-Guarantees that external data is read from one file only, the one named with the graph, and that a
-model of other inputs and outputs than `planner.json` says is refused. Does not check hashes or
-operators: `files` does.
+Guarantees that a model of other inputs and outputs than `planner.json` says is refused. Weights outside
+the graph are looked for in its own folder. Does not check hashes, operators or the places of
+weights: `files` does, before.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,8 @@ from dlcodegen_local.planner.token_tree import TokenTree, TreeStep
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "model.onnx.data"  # the only place of external data
+
+STEP_INPUTS = ("input_ids", "position_ids", "last_tokens", "attention_bias", "past_slots", "all_slots")
 
 _HINT = "install the planner again, or name another folder"
 
@@ -115,14 +117,6 @@ class OnnxModel:
             )
 
 
-STEP_INPUTS = ("input_ids", "position_ids", "last_tokens", "attention_bias", "past_slots", "all_slots")
-
-
-def cache_names(prefix: str, n_layer: int) -> list[str]:
-    """Return the names of the cache's inputs (`past`) or outputs (`present`), keys then values a layer."""
-    return [f"{prefix}.{layer}.{kind}" for layer in range(n_layer) for kind in ("key", "value")]
-
-
 class TreeDecoder:
     """Continue rows of tokens as one token tree: a `LogitsFunction`.
 
@@ -182,3 +176,8 @@ class TreeDecoder:
             place = ("cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
             self._binding.bind_input(past, *place)
             self._binding.bind_output(present, *place)
+
+
+def cache_names(prefix: str, n_layer: int) -> list[str]:
+    """Return the names of the cache's inputs (`past`) or outputs (`present`), keys then values a layer."""
+    return [f"{prefix}.{layer}.{kind}" for layer in range(n_layer) for kind in ("key", "value")]
