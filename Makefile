@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint prove-offline setup setup-dev check-pool clean
+.PHONY: demo test lint bench prove-offline setup setup-dev check-pool clean
 
 demo: setup
 	test -e violence-classifier || $(BIN)/dlcodegen generate "Build a model to classify images as violence or non-violence using deep learning" -o violence-classifier
@@ -20,6 +20,13 @@ lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Ratios within one run. The first run builds models in build/benchmarks: 10 minutes and 15 GB of disk.
+# Peers that are not installed are left out: pip install -e '.[bench]' brings them.
+bench: setup-dev
+	$(BIN)/python -m tests.benchmarks.constrained
+	$(BIN)/pip install --progress-bar off -e '.[bench]'
+	$(BIN)/python -m tests.benchmarks.planner --model-dir build/benchmarks
 
 # The count of network calls, with a minute of idling after each command.
 prove-offline: setup-dev

@@ -79,7 +79,7 @@ class _Decoder:
             "attention_bias": (TensorProto.FLOAT, [1, 1, "tokens", "used"]),
             "past_slots": (TensorProto.INT32, [1]),
             "all_slots": (TensorProto.INT32, [1]),
-            **{name: (TensorProto.FLOAT, head) for name in past},
+            **dict.fromkeys(past, (TensorProto.FLOAT, head)),
         }
         inputs = [helper.make_tensor_value_info(name, *shape) for name, shape in shapes.items()]
         present = cache_names("present", dims.n_layer)

@@ -59,7 +59,8 @@ class CheckpointWeights(Mapping[str, Array]):
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: save the checkpoint as one safetensors file")
         self._file: Any = safe_open(path, framework="numpy")
-        self._names = {name.removeprefix("transformer."): name for name in self._file.keys()}
+        names: list[str] = self._file.keys()
+        self._names = {name.removeprefix("transformer."): name for name in names}
 
     def __getitem__(self, name: str) -> Array:
         array: Array = self._file.get_tensor(self._names[name])

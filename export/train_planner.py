@@ -187,7 +187,7 @@ class Run:
 
     def train(self, record: dict[str, Any]) -> None:
         """Train to the end of the budget, writing checkpoints on the way."""
-        saved_at = self.seconds
+        saved_at = said_at = self.seconds
         recent: list[float] = []
         while (progress := self._progress(0, 1)) < 1:
             weights, seed = self._weights(progress), self.settings.seed + self.epoch
@@ -200,12 +200,13 @@ class Run:
                 recent.append(self._step(*batches[self.batch], progress))
                 self.batch += 1
                 self.seconds += time.perf_counter() - started
-                if len(recent) == 50:
+                if len(recent) == 50 or self.seconds - said_at > 60:
                     say(
                         f"{100 * progress:5.1f}%  epoch {self.epoch + self.batch / len(batches):.2f}  "
-                        f"loss {sum(recent) / 50:.3f}  {self.tokens / self.seconds:.0f} tokens/s"
+                        f"loss {sum(recent) / len(recent):.3f}  {self.tokens / self.seconds:.0f} tokens/s"
                     )
                     recent.clear()
+                    said_at = self.seconds
                 if self.seconds - saved_at > 60 * self.settings.checkpoint_minutes:
                     saved_at = self.seconds
                     self._save(record, progress)

@@ -4,11 +4,14 @@ Memory is taken from the system page by page as slots are first written: room th
 costs nothing. Nothing is moved but where dead slots are dropped or the room has to grow.
 """
 
+import math
 import mmap
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from dlcodegen_local.errors import PlanningError
 
 Buffer = npt.NDArray[np.float32]
 
@@ -16,7 +19,11 @@ FIRST_CAPACITY = 1024
 
 
 class KeyValueCache:
-    """Hold two buffers a layer, `(1, n_head, capacity, head_size)` each: keys, then values."""
+    """Hold two buffers a layer, `(1, n_head, capacity, head_size)` each: keys, then values.
+
+    Raises:
+        PlanningError: the system gives no memory.
+    """
 
     def __init__(self, n_layer: int, n_head: int, head_size: int) -> None:
         self._heads, self._head_size = n_head, head_size
@@ -47,5 +54,11 @@ class KeyValueCache:
     def _allocate(self) -> list[Buffer]:
         shape = (self._count, 1, self._heads, self.capacity, self._head_size)
         # Not numpy's own memory: that asks for huge pages, which are resident as a whole.
-        memory: Any = mmap.mmap(-1, 4 * int(np.prod(shape)))
+        size = 4 * math.prod(shape)
+        try:
+            memory: Any = mmap.mmap(-1, size)
+        except (OSError, OverflowError, ValueError) as exc:
+            raise PlanningError(
+                f"no {size / 1e6:.0f} MB of memory for the planner's cache", hint="close other programs"
+            ) from exc
         return list(np.frombuffer(memory, dtype=np.float32).reshape(shape))

@@ -1,8 +1,8 @@
 """The GPT-2 decoder in ONNX, with its key/value cache: the only importer of onnxruntime.
 
-Guarantees that external data is read from one file only, the one named with the graph, and that a
-model of other inputs and outputs than `planner.json` says is refused. Does not check hashes or
-operators: `files` does.
+Guarantees that a model of other inputs and outputs than `planner.json` says is refused. Weights outside
+the graph are looked for in its own folder. Does not check hashes, operators or the places of
+weights: `files` does, before.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,13 @@ from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.errors import ArtifactError, PlanningError
 from dlcodegen_local.planner.beam import Logits
 from dlcodegen_local.planner.cache import KeyValueCache
+from dlcodegen_local.planner.threads import cores_are_idle
 from dlcodegen_local.planner.token_tree import TokenTree, TreeStep
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "model.onnx.data"  # the only place of external data
+
+STEP_INPUTS = ("input_ids", "position_ids", "last_tokens", "attention_bias", "past_slots", "all_slots")
 
 _HINT = "install the planner again, or name another folder"
 
@@ -80,9 +83,8 @@ class OnnxModel:
         for key, value in (
             # Weights are mapped from their file and let go one by one as they are packed.
             ("session.model_external_initializers_file_folder_path", str(model.folder.absolute())),
-            # A step is 300 short operators: threads that sleep between them cost a tenth of it.
-            ("session.intra_op.allow_spinning", "1"),
-            ("session.force_spinning_stop", "1"),
+            ("session.intra_op.allow_spinning", "1" if cores_are_idle(threads) else "0"),
+            ("session.force_spinning_stop", "1"),  # none between steps, whatever is said above
         ):
             options.add_session_config_entry(key, value)
         try:
@@ -113,14 +115,6 @@ class OnnxModel:
                 "the planner's ONNX model is not a decoder of this version",
                 hint="export it again from its checkpoint, see export/README.md",
             )
-
-
-STEP_INPUTS = ("input_ids", "position_ids", "last_tokens", "attention_bias", "past_slots", "all_slots")
-
-
-def cache_names(prefix: str, n_layer: int) -> list[str]:
-    """Return the names of the cache's inputs (`past`) or outputs (`present`), keys then values a layer."""
-    return [f"{prefix}.{layer}.{kind}" for layer in range(n_layer) for kind in ("key", "value")]
 
 
 class TreeDecoder:
@@ -182,3 +176,8 @@ class TreeDecoder:
             place = ("cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
             self._binding.bind_input(past, *place)
             self._binding.bind_output(present, *place)
+
+
+def cache_names(prefix: str, n_layer: int) -> list[str]:
+    """Return the names of the cache's inputs (`past`) or outputs (`present`), keys then values a layer."""
+    return [f"{prefix}.{layer}.{kind}" for layer in range(n_layer) for kind in ("key", "value")]

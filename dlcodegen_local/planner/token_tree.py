@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Slots = npt.NDArray[np.int64]
 
-MAX_DEAD_SLOTS = 64
+MAX_DEAD_SLOTS = 32
 
 
 @dataclass(frozen=True)

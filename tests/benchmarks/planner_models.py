@@ -83,7 +83,8 @@ def write_tokenizer(folder: Path, vocab_size: int) -> None:
     if tokenizer.get_vocab_size() != vocab_size:
         raise ValueError(f"a tokenizer of {vocab_size} tokens cannot be made from pairs of bytes")
     tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": end, "eos_token": end, "unk_token": end}
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings |= dict.fromkeys(("bos_token", "eos_token", "unk_token"), end)
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 

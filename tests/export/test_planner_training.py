@@ -13,11 +13,11 @@ from tests.planner.toy import TableLogits
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-pytest.importorskip("optimum")
+pytest.importorskip("onnx")
 
 pytestmark = [
     pytest.mark.train,
-    pytest.mark.filterwarnings("ignore"),  # theirs: the exporter's tracing warns at every shape
+    pytest.mark.filterwarnings("ignore"),  # theirs
 ]
 
 REQUIREMENTS = [

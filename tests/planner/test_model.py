@@ -80,6 +80,11 @@ def test_the_cache_keeps_what_lives_and_grows():
     assert cache.buffers[1].shape == (1, 2, cache.capacity, 3)
 
 
+def test_a_cache_that_no_machine_holds_is_a_planning_error():
+    with pytest.raises(PlanningError, match=r"no \d+ MB of memory"):
+        KeyValueCache(n_layer=10**6, n_head=10**3, head_size=10**3)
+
+
 @settings(max_examples=25, deadline=None)
 @given(histories(vocab_size=60))
 def test_any_history_gives_the_logits_of_whole_rows(model, history):

@@ -1,0 +1,33 @@
+"""The benchmarks run and print what they promise; nothing here is timed."""
+
+import json
+
+import pytest
+
+from tests.benchmarks import constrained
+
+KEYS = {"name", "ours", "peer", "ratio", "unit"}
+
+
+def test_constrained_plans_need_fewer_steps(capsys):
+    constrained.main(["--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(set(row) == KEYS for row in rows) and len(rows) == 13
+    assert rows[-1]["name"] == "constrained, all" and rows[-1]["ratio"] >= 1.3
+
+
+@pytest.mark.train
+def test_the_planner_benchmark_builds_and_measures(tmp_path, capsys):
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    pytest.importorskip("onnx")
+    from tests.benchmarks import planner
+
+    small = ["--n-layer", "1", "--n-head", "2", "--n-embd", "16", "--n-positions", "260"]
+    argv = ["--engines", "ours", "--model-dir", str(tmp_path), "--threads", "1", "--vocab-size", "300", *small]
+    planner.main(["--json", *argv])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(set(row) == KEYS for row in rows) and rows[-1]["peer"] == 300
+    planner.main(argv)  # from the cache
+    assert "| ours | int8 |" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.part"))
