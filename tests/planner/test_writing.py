@@ -66,3 +66,45 @@ def test_a_beam_writes_the_same_plan_with_and_without_an_anchor():
     made = write_by_beam(anchor, constraint, BeamSettings(3, 1.0, MAX_PLAN_TOKENS))
     assert_sound(plan_of_tokens(made.token_ids, TOKENIZER, {}))
     assert anchor.steps > 1
+
+
+def test_layers_open_with_a_named_network_that_no_drawn_text_has():
+    made = written(NoiseLogits(VOCABULARY.vocab_size, 6, 1.0), wanted={"layer": ("VGG16",)})
+    plan = plan_of_tokens(made.token_ids, TOKENIZER, {})
+    assert_sound(plan)
+    assert plan.layers[0].startswith("VGG16")
+    assert len(made.token_log_probs) == len(made.token_ids)
+
+
+def test_a_word_that_is_no_network_opens_nothing():
+    made = written(NoiseLogits(VOCABULARY.vocab_size, 6, 1.0), wanted={"layer": ("LSTM",)})
+    assert not plan_of_tokens(made.token_ids, TOKENIZER, {}).layers[0].startswith("LSTM")
+
+
+@pytest.mark.parametrize(
+    ("category", "loss", "classes", "text", "forbidden"),
+    [
+        ("Image Classification", "categorical_crossentropy", 12, "Dense(17, activation='softmax')", True),
+        ("Image Classification", "categorical_crossentropy", 12, "Dense(12, activation='softmax')", False),
+        ("Image Classification", "categorical_crossentropy", None, "Dense(1)", True),
+        ("Image Classification", "binary_crossentropy", 2, "Dense(1, activation='sigmoid')", False),
+        ("Image Classification", "binary_crossentropy", None, "Dense(1)", False),
+        ("Tabular Regression", "mean_squared_error", 12, "Dense(1)", False),
+        ("Image Classification", "categorical_crossentropy", 12, "Activation('softmax')", False),
+    ],
+)
+def test_the_last_layer_agrees_with_classes_and_loss(category, loss, classes, text, forbidden):
+    assert StatedSizes(num_classes=classes).forbids_last(category, loss, text) is forbidden
+
+
+@pytest.mark.parametrize(
+    ("name", "category", "value", "forbidden"),
+    [
+        ("loss", "Tabular Regression", "binary_crossentropy", True),
+        ("metric", "Image Regression", "accuracy", True),
+        ("metric", "Tabular Regression", "mean_absolute_error", False),
+        ("loss", "Image Classification", "binary_crossentropy", False),
+    ],
+)
+def test_a_loss_or_metric_of_another_task_is_not_chosen(name, category, value, forbidden):
+    assert StatedSizes().forbids_value(name, category, value) is forbidden
