@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint bench prove-offline setup setup-dev check-pool clean
+.PHONY: demo test lint bench prove-offline prove-plans setup setup-dev check-pool clean
 
 demo: setup
 	test -e violence-classifier || $(BIN)/dlcodegen generate "Build a model to classify images as violence or non-violence using deep learning" -o violence-classifier
@@ -31,6 +31,10 @@ bench: setup-dev
 # The count of network calls, with a minute of idling after each command.
 prove-offline: setup-dev
 	DLCODEGEN_TEST_IDLE_S=60 $(BIN)/python -m pytest tests/test_offline.py
+
+# Any logits whatever give a valid plan: 10,000 of them, some minutes.
+prove-plans: setup-dev
+	DLCODEGEN_TEST_PLANS=10000 $(BIN)/python -m pytest tests/planner/test_constraint.py -k any_logits
 
 setup: $(VENV)/.installed
 

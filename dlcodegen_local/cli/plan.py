@@ -30,8 +30,8 @@ def command(
 ) -> None:
     """Turn REQUIREMENT (`-`: from stdin) into a solution plan.
 
-    Prints the plan as JSON that `generate --plan` takes; --json adds log-probability, confidence
-    and alternatives. A file that exists is left alone without --force; an edit that is no valid plan
+    Prints the plan as JSON that `generate --plan` takes; --json adds log-probability, confidence and
+    alternatives of each field, model steps and seconds. A file that exists is left alone without --force; an edit that is no valid plan
     is kept.
     """
     from dlcodegen_local.engines import load_planner
@@ -53,15 +53,21 @@ def command(
     text = options.read_requirement(requirement)
     reporter = StderrReporter()
     reporter.stage("plan")
-    result = load_planner(config).plan(text, options.check_dataset(flags["dataset"]), num_beams=beams)
-    reporter.done(f"{result.plan.category}, {len(result.plan.layers)} layers")
+    dataset = options.check_dataset(flags["dataset"])
+    planner = load_planner(config)
+    result = planner.plan(text, dataset, num_beams=beams)
+    loaded = round(planner.load_seconds, 3)
+    reporter.done(
+        f"{result.plan.category}, {len(result.plan.layers)} layers; planner loaded in {loaded:.1f} s, "
+        f"{result.steps} model steps in {result.seconds:.1f} s"
+    )
     for note in (*result.notes, *low_confidence(result.confidence)):
         reporter.note(note)
     with edited_plan(result.plan, reporter) if flags["edit"] else nullcontext(result.plan) as plan:
         if output is not None:
             write_file(output, plan.to_json() + "\n")
         elif flags["json"]:
-            options.print_json({**_row(result), "plan": plan.to_dict()})
+            options.print_json({**_row(result), "plan": plan.to_dict(), "load_seconds": loaded})
         else:
             click.echo(plan.to_json())
 
