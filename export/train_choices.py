@@ -1,8 +1,8 @@
 """Train the linear classifiers that have a say in a planner's closed fields.
 
 `python -m export.train_choices DATA RUN` reads the vocabulary of a run of `export.train_planner`, trains
-on the same rows, writes `choices.bin` and adds what describes it to the run's `planner.json`. Seeded;
-takes about two minutes.
+on the same rows, writes `choices.bin` and adds what describes it to the run's `planner.json`, with the
+settings of the consensus where it has none. Seeded; takes a minute or two.
 """
 
 import argparse
@@ -10,9 +10,8 @@ import json
 import math
 import random
 import sys
-import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,27 @@ from typing import Any
 import numpy as np
 
 from dlcodegen_local.durable import write_file
-from dlcodegen_local.planner.choices import Features, feature_counts, features
+from dlcodegen_local.planner.choices import (
+    PIECES_FIELD,
+    WORD_FIELDS,
+    Features,
+    bucket_of,
+    piece_counts,
+    weighted,
+    word_counts,
+)
+from dlcodegen_local.planner.consensus import ConsensusSettings
 from dlcodegen_local.planner.files import CHOICES_FILE
-from dlcodegen_local.planner.tokenizer import CLOSED_FIELDS, PlanVocabulary
+from dlcodegen_local.planner.tokenizer import CLOSED_FIELDS, NUMBER_FIELDS, PlanVocabulary
 from export.own_no_task import no_task_requirements
 from export.own_rows import own_rows
 from export.planner_rows import Row, held_out_rows, training_rows
 from export.planner_vocabulary import closed_token, closed_value
 
-# What part of a field's log-probability is the classifiers': chosen on validation.
-SHARES = dict.fromkeys(CLOSED_FIELDS, 0.5)
+# Chosen on validation: what part of a field's log-probability is the classifiers', and to what power
+# the mixture is raised before the number nearest to all likely ones is taken.
+SHARES = {**dict.fromkeys(CLOSED_FIELDS, 0.7), "learning_rate": 0.5, "epochs": 0.5}
+SHARPNESS = {name: 0.5 if name in NUMBER_FIELDS else 1.0 for name in CLOSED_FIELDS}
 IGNORED = -100
 DATASET_DROPOUT = 0.15
 
@@ -61,6 +71,17 @@ class Item:
     is_task: bool
 
 
+@dataclass(frozen=True)
+class Part:
+    """Hold what one table of classifiers answers: fields with their number of candidates, and by what."""
+
+    name: str
+    fields: tuple[str, ...]
+    sizes: tuple[int, ...]
+    has_task: bool
+    counts: Callable[[str, str], Counter[str]]
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read the command line, train and write."""
     parser = argparse.ArgumentParser(prog="python -m export.train_choices", description=__doc__)
@@ -79,19 +100,50 @@ def train(data: Path, run: Path, settings: Settings) -> None:
     vocabulary = PlanVocabulary.from_dict(planner["vocabulary"])
     rows, _ = held_out_rows(training_rows(data)[0], settings.held_out)
     items = training_items(rows, vocabulary, settings)
-    rarity = rarities(items, settings.buckets)
-    weights, bias = fit(items, rarity, vocabulary, settings)
+    content = b""
+    for part in (word_part(vocabulary), piece_part(vocabulary)):
+        say(f"{part.name}: {sum(part.sizes)} candidates")
+        written, table = trained_table(items, part, settings)
+        content += written
+        planner.setdefault("choices", {})[part.name] = table
+    write_file(run / CHOICES_FILE, content)
+    planner.setdefault("consensus", asdict(ConsensusSettings()))
+    planner["choices"] |= {"shares": SHARES, "sharpness": SHARPNESS, "settings": asdict(settings)}
+    write_file(run / "planner.json", json.dumps(planner, indent=1) + "\n")
+
+
+def word_part(vocabulary: PlanVocabulary) -> Part:
+    """Return the classifiers of all fields but the category, by words alone."""
+    sizes = tuple(len(vocabulary.field(name).values) for name in WORD_FIELDS)
+    return Part("words", WORD_FIELDS, sizes, False, word_counts)
+
+
+def piece_part(vocabulary: PlanVocabulary) -> Part:
+    """Return the classifier of the category, and of "is this a task", by words and their pieces."""
+
+    def counts(requirement: str, dataset: str) -> Counter[str]:
+        return word_counts(requirement, dataset) + piece_counts(requirement, dataset)
+
+    return Part("pieces", (PIECES_FIELD,), (len(vocabulary.field(PIECES_FIELD).values),), True, counts)
+
+
+def trained_table(items: Sequence[Item], part: Part, settings: Settings) -> tuple[bytes, dict[str, Any]]:
+    """Return a part's classifiers as bytes, and what describes them."""
+    buckets = settings.buckets * (2 if part.has_task else 1)
+    counted = [
+        (part.counts(item.requirement, item.dataset), part.counts(item.requirement, "")) for item in items
+    ]
+    rarity = rarities([whole for whole, _ in counted], buckets)
+    texts = [(weighted(whole, rarity), weighted(alone, rarity)) for whole, alone in counted]
+    weights, bias = fit(items, texts, part, buckets, settings)
     scales = np.maximum(np.abs(weights).max(axis=0), 1e-6) / 127
     quantised = np.round(weights / scales).astype(np.int8)
-    write_file(run / CHOICES_FILE, rarity.astype(np.float16).tobytes() + quantised.tobytes())
-    planner["choices"] = {
-        "buckets": settings.buckets,
+    table = {
+        "buckets": buckets,
         "scales": [float(f"{scale:.6g}") for scale in scales],
         "bias": [float(f"{value:.6g}") for value in bias],
-        "shares": SHARES,
-        "settings": asdict(settings),
     }
-    write_file(run / "planner.json", json.dumps(planner, indent=1) + "\n")
+    return rarity.astype(np.float16).tobytes() + quantised.tobytes(), table
 
 
 def training_items(rows: Sequence[Row], vocabulary: PlanVocabulary, settings: Settings) -> list[Item]:
@@ -116,37 +168,39 @@ def labels(row: Row, vocabulary: PlanVocabulary) -> tuple[int, ...]:
     return tuple(places)
 
 
-def rarities(items: Sequence[Item], buckets: int) -> Any:
-    """Return 1 + log(rows / rows with it) of every bucket, 0 where fewer than two rows have it."""
-    counts: Counter[int] = Counter()
-    for item in items:
-        names = feature_counts(item.requirement, item.dataset)
-        counts.update({zlib.crc32(name.encode("utf-8", "replace")) % buckets for name in names})
+def rarities(counted: Sequence[Counter[str]], buckets: int) -> Any:
+    """Return 1 + log(texts / texts with it) of every bucket, 0 where fewer than two have it."""
+    found: Counter[int] = Counter()
+    for counts in counted:
+        found.update({bucket_of(feature, buckets) for feature in counts})
     made = np.zeros(buckets, dtype=np.float32)
-    for bucket, count in counts.items():
+    for bucket, count in found.items():
         if count > 1:
-            made[bucket] = 1 + math.log((len(items) + 1) / (count + 1))
+            made[bucket] = 1 + math.log((len(counted) + 1) / (count + 1))
     return made.astype(np.float16).astype(np.float32)
 
 
 def fit(
-    items: Sequence[Item], rarity: Any, vocabulary: PlanVocabulary, settings: Settings
+    items: Sequence[Item],
+    texts: Sequence[tuple[Features, Features]],
+    part: Part,
+    buckets: int,
+    settings: Settings,
 ) -> tuple[Any, Any]:
-    """Return `weights` `(buckets, outputs)` and `bias` `(outputs,)` as float32 arrays."""
+    """Return `weights` `(buckets, outputs)` and `bias` `(outputs,)` as float32 arrays.
+
+    `texts` are each item's features with and without its dataset; one in seven goes without.
+    """
     import torch
 
     torch.manual_seed(settings.seed)
-    sizes = [len(vocabulary.field(name).values) for name in CLOSED_FIELDS]
-    table = torch.nn.EmbeddingBag(len(rarity), sum(sizes) + 1, mode="sum")
+    outputs = sum(part.sizes) + part.has_task
+    table = torch.nn.EmbeddingBag(buckets, outputs, mode="sum")
     torch.nn.init.zeros_(table.weight)
-    bias = torch.nn.Parameter(torch.zeros(sum(sizes) + 1))
+    bias = torch.nn.Parameter(torch.zeros(outputs))
     optimizer = torch.optim.AdamW(
         [*table.parameters(), bias], lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    texts = [
-        (features(item.requirement, item.dataset, rarity), features(item.requirement, "", rarity))
-        for item in items
-    ]
     batches = math.ceil(len(items) / settings.batch)
     for epoch in range(settings.epochs):
         rng = random.Random(settings.seed + epoch)
@@ -157,12 +211,12 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * (1 - (epoch + number / batches) / settings.epochs)
             found = [texts[place][rng.random() < DATASET_DROPOUT] for place in places]
-            loss = _loss(_sums(found, table) + bias, [items[place] for place in places], sizes)
+            loss = _loss(_sums(found, table) + bias, [items[place] for place in places], part)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             total += float(loss.detach())
-        print(f"epoch {epoch + 1} of {settings.epochs}: loss {total / batches:.3f}", file=sys.stderr)
+        say(f"epoch {epoch + 1} of {settings.epochs}: loss {total / batches:.3f}")
     return table.weight.detach().numpy(), bias.detach().numpy()
 
 
@@ -178,20 +232,27 @@ def _sums(found: Sequence[Features], table: Any) -> Any:
     )
 
 
-def _loss(outputs: Any, batch: Sequence[Item], sizes: Sequence[int]) -> Any:
+def _loss(outputs: Any, batch: Sequence[Item], part: Part) -> Any:
     import torch
     from torch.nn import functional
 
     weight = torch.tensor([item.weight for item in batch])
-    is_task = torch.tensor([float(item.is_task) for item in batch])
-    total = (
-        functional.binary_cross_entropy_with_logits(outputs[:, -1], is_task, reduction="none") * weight
-    ).mean()
-    for place, part in enumerate(torch.split(outputs[:, :-1], list(sizes), dim=1)):
-        wanted = torch.tensor([item.labels[place] for item in batch])
-        losses = functional.cross_entropy(part, wanted, ignore_index=IGNORED, reduction="none")
+    total = torch.zeros(())
+    if part.has_task:
+        is_task = torch.tensor([float(item.is_task) for item in batch])
+        doubts = functional.binary_cross_entropy_with_logits(outputs[:, -1], is_task, reduction="none")
+        total = total + (doubts * weight).mean()
+    pieces = torch.split(outputs[:, : sum(part.sizes)], list(part.sizes), dim=1)
+    for name, piece in zip(part.fields, pieces, strict=True):
+        wanted = torch.tensor([item.labels[CLOSED_FIELDS.index(name)] for item in batch])
+        losses = functional.cross_entropy(piece, wanted, ignore_index=IGNORED, reduction="none")
         total = total + (losses * weight).mean()
     return total
+
+
+def say(message: str) -> None:
+    """Write a line of progress to stderr."""
+    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def command(
     """Turn REQUIREMENT (`-`: from stdin) into a solution plan.
 
     Prints the plan as JSON that `generate --plan` takes; --json adds log-probability, confidence and
-    alternatives of each field, model steps and seconds. A file that exists is left alone without --force; an edit that is no valid plan
-    is kept.
+    alternatives of each field, model steps and seconds. A file that exists is left alone without
+    --force; an edit that is no valid plan is kept.
     """
     from dlcodegen_local.engines import load_planner
 

@@ -35,10 +35,10 @@ class ConsensusSettings:
     in a hundred would be a blunder otherwise.
     """
 
-    candidates: int = 16
+    candidates: int = 32
     temperature: float = 0.8
     seed: int = 0
-    min_share: float = 0.1
+    min_share: float = 0.02
 
     def __post_init__(self) -> None:
         if self.candidates < 1 or not 0 < self.temperature <= 10 or self.seed < 0:

@@ -5,6 +5,7 @@ Guarantees a whole plan under the constraint. Knows the order of a plan's fields
 Paper: III-B, beam search with 3 beams.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from dlcodegen_local.planner.facts import NETWORKS
 from dlcodegen_local.planner.tokenizer import TEXT_FIELDS, PlanTokenizer
 
 SHOWN_ALTERNATIVES = 2
+HEARD = 0.5
 _WORD = re.compile(r"\w+|[^\w\s]+")
 
 
@@ -164,12 +166,21 @@ def _joined_to(opening: Drawn, rest: Drawn) -> Drawn:
 def _ranked(
     name: str, drawn: Sequence[Drawn], tokenizer: PlanTokenizer, wanted: Sequence[str]
 ) -> list[Drawn]:
-    """Return the distinct texts: those with most of what is wanted first, then the nearest to all others."""
-    layers = [_texts(name, one, tokenizer) for one in drawn]
-    spelled = layers if name == "layer" else [_WORD.findall(texts[0]) for texts in layers]
+    """Return distinct texts, the one nearest to all others first.
+
+    Only those are heard that spell most of what is wanted, and of these the shorter half: the
+    longest drawn texts are those that lost their thread.
+    """
+    missing = [
+        sum(not _spells(" ".join(_texts(name, one, tokenizer)), word) for word in wanted) for one in drawn
+    ]
+    heard = [one for one, count in zip(drawn, missing, strict=True) if count == min(missing)]
+    heard = sorted(heard, key=lambda one: len(one.token_ids))[: math.ceil(len(heard) * HEARD)]
+    spelled = [_texts(name, one, tokenizer) for one in heard]
+    if name != "layer":
+        spelled = [_WORD.findall(texts[0]) for texts in spelled]
     ranked = consensus(spelled, _SIMILARITIES.get(name, ngram_similarity))
-    missing = [sum(not _spells(" ".join(texts), word) for word in wanted) for texts in layers]
-    return [drawn[place] for place, _ in sorted(ranked, key=lambda pair: missing[pair[0]])]
+    return [heard[place] for place, _ in ranked]
 
 
 def _texts(name: str, drawn: Drawn, tokenizer: PlanTokenizer) -> list[str]:

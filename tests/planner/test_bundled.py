@@ -18,7 +18,8 @@ def planner():
 def test_the_folder_is_small_and_says_where_it_comes_from(planner):
     names = {entry["path"] for entry in planner.manifest["files"]}
     assert names == {
-        "MODEL_CARD.md", "model.onnx", "model.onnx.data", "planner.json", "tokenizer.json", "training.json",
+        "MODEL_CARD.md", "choices.bin", "model.onnx", "model.onnx.data", "planner.json", "tokenizer.json",
+        "training.json",
     }  # fmt: skip
     assert sum(entry["size"] for entry in planner.manifest["files"]) < 60e6
     assert planner.manifest["licence"] == "Apache-2.0"
