@@ -24,7 +24,8 @@ def test_the_planner_benchmark_builds_and_measures(tmp_path, capsys):
     from tests.benchmarks import planner
 
     small = ["--n-layer", "1", "--n-head", "2", "--n-embd", "16", "--n-positions", "260"]
-    argv = ["--engines", "ours", "--model-dir", str(tmp_path), "--threads", "1", "--vocab-size", "300", *small]
+    argv = ["--engines", "ours", "--model-dir", str(tmp_path), "--threads", "1", *small]
+    argv += ["--vocab-size", "300"]
     planner.main(["--json", *argv])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all(set(row) == KEYS for row in rows) and rows[-1]["peer"] == 300
