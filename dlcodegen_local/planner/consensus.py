@@ -92,8 +92,11 @@ def draw_texts(
     constraint: Constraint[Any],
     ends: Callable[[Any], bool],
     settings: ConsensusSettings,
+    enough: Callable[[Sequence[Drawn]], bool] = lambda finished: False,
 ) -> list[Drawn]:
     """Return `settings.candidates` texts drawn from the state `start`, each up to where `ends` holds.
+
+    Short texts are finished first; the others are given up as soon as those finished are `enough`.
 
     Raises:
         PlanningError: the constraint allows no token where a text is not at its end.
@@ -102,7 +105,7 @@ def draw_texts(
     live = [Drawn((), (), start, place == 0) for place in range(settings.candidates)]
     logits = logits_of([0] * len(live), [[]] * len(live))
     finished: list[Drawn] = []
-    while live:
+    while live and not enough(finished):
         grown = []
         for row, drawn in enumerate(live):
             scored = constraint.score(drawn.state, logits[row])

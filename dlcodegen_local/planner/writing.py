@@ -30,6 +30,7 @@ from dlcodegen_local.planner.tokenizer import TEXT_FIELDS, PlanTokenizer
 
 SHOWN_ALTERNATIVES = 2
 HEARD = 0.5
+HEARD_AT_MOST = 0.75
 _WORD = re.compile(r"\w+|[^\w\s]+")
 
 
@@ -81,14 +82,13 @@ def write_by_consensus(
     other_pieces: list[list[Drawn]] = []
     for name in TEXT_FIELDS:
         anchor.append(pieces[-1].token_ids)
-        drawn = _drawn(name, anchor, pieces[-1].state, constraint, settings)
-        ranked = _ranked(name, drawn, tokenizer, wanted.get(name, ()))
-        base = next((word for word in wanted.get(name, ()) if word in NETWORKS), "")
-        if name == "layer" and base and not _spells(" ".join(_texts(name, ranked[0], tokenizer)), base):
-            opening = _opening_layer(base, pieces[-1].state, constraint, tokenizer)
+        field = _TextField(name, tuple(wanted.get(name, ())), constraint, tokenizer, settings)
+        ranked = field.ranked(field.drawn(anchor, pieces[-1].state))
+        if base := field.missing_base(ranked[0]):
+            opening = field.opening(base, pieces[-1].state)
             anchor.append(opening.token_ids)
-            drawn = _drawn(name, anchor, opening.state, constraint, settings)
-            ranked = _ranked(name, [_joined_to(opening, one) for one in drawn], tokenizer, wanted[name])
+            drawn = field.drawn(anchor, opening.state)
+            ranked = field.ranked([_joined_to(opening, one) for one in drawn])
         pieces.append(ranked[0])
         other_pieces.append(ranked[1 : 1 + SHOWN_ALTERNATIVES])
     others = [(*other.token_ids, *_joined(pieces)[len(other.token_ids) :]) for other in beam[1:]]
@@ -132,62 +132,83 @@ def _opened(closed: Hypothesis, constraint: PlanConstraint) -> Drawn:
     )
 
 
-def _drawn(
-    name: str, anchor: AnchoredRow, start: PlanState, constraint: PlanConstraint, settings: ConsensusSettings
-) -> list[Drawn]:
-    """Return texts of one field, each with the border after it; all layers are one text."""
+@dataclass(frozen=True)
+class _TextField:
+    """Draw and rank the texts of one field; all layers are one text.
 
-    def ends(state: PlanState) -> bool:
-        return state.field != name or constraint.finished(state)
+    Only the shorter half is heard: the longest drawn texts are those that lost their thread.
+    """
 
-    return draw_texts(anchor.forks(), start, constraint, ends, settings)
+    name: str
+    wanted: tuple[str, ...]
+    constraint: PlanConstraint
+    tokenizer: PlanTokenizer
+    settings: ConsensusSettings
 
+    @property
+    def heard(self) -> int:
+        """Return how many texts are heard."""
+        return math.ceil(self.settings.candidates * HEARD)
 
-def _opening_layer(
-    base: str, start: PlanState, constraint: PlanConstraint, tokenizer: PlanTokenizer
-) -> Drawn:
-    """Return the beginning of a list of layers that starts with a named network; empty if it may not."""
-    opening = Drawn((), (), start)
-    anything = np.zeros(tokenizer.vocabulary.vocab_size, dtype=np.float32)
-    for token_id in tokenizer.encode_text(f"{base}(" if start.style == "calls" else base):
-        if token_id not in constraint.score(opening.state, anything)[0]:
-            return Drawn((), (), start)
-        after = constraint.advance(opening.state, token_id)
-        opening = Drawn((*opening.token_ids, token_id), (*opening.token_log_probs, 0.0), after)
-    return opening
+    def drawn(self, anchor: AnchoredRow, start: PlanState) -> list[Drawn]:
+        """Return texts, each with the border after it: short ones, and more if all lack a wanted word."""
+
+        def ends(state: PlanState) -> bool:
+            return state.field != self.name or self.constraint.finished(state)
+
+        def enough(finished: Sequence[Drawn]) -> bool:
+            if len(finished) < self.heard:
+                return False
+            most = math.ceil(self.settings.candidates * HEARD_AT_MOST)
+            return len(finished) >= most or not all(self.missing(one) for one in finished)
+
+        return draw_texts(anchor.forks(), start, self.constraint, ends, self.settings, enough)
+
+    def ranked(self, drawn: Sequence[Drawn]) -> list[Drawn]:
+        """Return distinct texts that spell most of what is wanted, the one nearest to all others first."""
+        missing = [self.missing(one) for one in drawn]
+        heard = [one for one, count in zip(drawn, missing, strict=True) if count == min(missing)]
+        heard = sorted(heard, key=lambda one: len(one.token_ids))[: self.heard]
+        spelled = [self.texts(one) for one in heard]
+        if self.name != "layer":
+            spelled = [_WORD.findall(texts[0]) for texts in spelled]
+        ranked = consensus(spelled, _SIMILARITIES.get(self.name, ngram_similarity))
+        return [heard[place] for place, _ in ranked]
+
+    def missing(self, drawn: Drawn) -> int:
+        """Return how many of the wanted words a text lacks."""
+        if not self.wanted:
+            return 0
+        text = " ".join(self.texts(drawn))
+        return sum(not _spells(text, word) for word in self.wanted)
+
+    def missing_base(self, drawn: Drawn) -> str:
+        """Return the named network that layers should have and do not have, `""` for none."""
+        base = next((word for word in self.wanted if word in NETWORKS), "")
+        return base if base and not _spells(" ".join(self.texts(drawn)), base) else ""
+
+    def opening(self, base: str, start: PlanState) -> Drawn:
+        """Return the beginning of a list of layers that starts with a network; empty if it may not."""
+        opening = Drawn((), (), start)
+        anything = np.zeros(self.tokenizer.vocabulary.vocab_size, dtype=np.float32)
+        for token_id in self.tokenizer.encode_text(f"{base}(" if start.style == "calls" else base):
+            if token_id not in self.constraint.score(opening.state, anything)[0]:
+                return Drawn((), (), start)
+            after = self.constraint.advance(opening.state, token_id)
+            opening = Drawn((*opening.token_ids, token_id), (*opening.token_log_probs, 0.0), after)
+        return opening
+
+    def texts(self, drawn: Drawn) -> list[str]:
+        """Return the text, of layers one each."""
+        first = self.tokenizer.vocabulary.borders[self.name]
+        texts = split_texts([first, *drawn.token_ids], self.tokenizer.vocabulary)[self.name]
+        return [self.tokenizer.decode_text(ids).strip() for ids in texts]
 
 
 def _joined_to(opening: Drawn, rest: Drawn) -> Drawn:
     return Drawn(
         opening.token_ids + rest.token_ids, opening.token_log_probs + rest.token_log_probs, rest.state
     )
-
-
-def _ranked(
-    name: str, drawn: Sequence[Drawn], tokenizer: PlanTokenizer, wanted: Sequence[str]
-) -> list[Drawn]:
-    """Return distinct texts, the one nearest to all others first.
-
-    Only those are heard that spell most of what is wanted, and of these the shorter half: the
-    longest drawn texts are those that lost their thread.
-    """
-    missing = [
-        sum(not _spells(" ".join(_texts(name, one, tokenizer)), word) for word in wanted) for one in drawn
-    ]
-    heard = [one for one, count in zip(drawn, missing, strict=True) if count == min(missing)]
-    heard = sorted(heard, key=lambda one: len(one.token_ids))[: math.ceil(len(heard) * HEARD)]
-    spelled = [_texts(name, one, tokenizer) for one in heard]
-    if name != "layer":
-        spelled = [_WORD.findall(texts[0]) for texts in spelled]
-    ranked = consensus(spelled, _SIMILARITIES.get(name, ngram_similarity))
-    return [heard[place] for place, _ in ranked]
-
-
-def _texts(name: str, drawn: Drawn, tokenizer: PlanTokenizer) -> list[str]:
-    """Return a field's text, of the layers one text each."""
-    first = tokenizer.vocabulary.borders[name]
-    texts = split_texts([first, *drawn.token_ids], tokenizer.vocabulary)[name]
-    return [tokenizer.decode_text(ids).strip() for ids in texts]
 
 
 def _spells(text: str, word: str) -> bool:
