@@ -20,6 +20,11 @@ def find_unplain(text: str, allowed: str = "\t\n\r\f") -> str | None:
     return None
 
 
+def letters_and_digits(text: str) -> str:
+    """Return the ASCII letters and digits of a text, in lower case: what spellings are compared by."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
 def plain(text: str) -> str:
     """Return a text with a space for every character that no plain text holds, line breaks included."""
     return _UNPLAIN.sub(" ", text)

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dlcodegen_local.plan.reading import HYPERPARAMETERS, NUMBER, find_value
+
 MAX_TEXT_CHARS = 1_000_000
 MAX_LAYERS = 1_000
 MAX_NUMBER = 1e12
 
 _MAX_VALUES = 20_000
 _PLAN_KEYS = ("codeplan", "plan", "solutionplan")
-_HYPERPARAMETERS = ("hyperparameters", "hypermeters", "hyperparameter", "hyperparams")
-_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _NEXT_LAYER = re.compile(r'[\s,]*+"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _BARE = re.compile(r'[^",}\]]*+')
@@ -61,14 +61,14 @@ def read_fields(plan: object) -> PlanFields:
         written = json.dumps(plan)
     except (ValueError, TypeError, RecursionError):
         return MISSING
-    model = _find(plan, "modelarchitecture", "architecture", "model")
-    numbers = _find(model, *_HYPERPARAMETERS) or _find(plan, *_HYPERPARAMETERS)
-    shapes = _find(plan, "dataset", "data")
+    model = find_value(plan, "modelarchitecture", "architecture", "model")
+    numbers = find_value(model, *HYPERPARAMETERS) or find_value(plan, *HYPERPARAMETERS)
+    shapes = find_value(plan, "dataset", "data")
     return PlanFields(
-        category=_text(_find(plan, "taskcategory", "category")),
-        dataset_input=_text(_find(shapes, "input", "inputs")),
-        dataset_output=_text(_find(shapes, "output", "outputs")),
-        layers=_layers(_find(model, "layers")),
+        category=_text(find_value(plan, "taskcategory", "category")),
+        dataset_input=_text(find_value(shapes, "input", "inputs")),
+        dataset_output=_text(find_value(shapes, "output", "outputs")),
+        layers=_layers(find_value(model, "layers")),
         optimizer=_text(_find_within(numbers, "optimizer", "optimiser")),
         loss=_text(_find_within(numbers, "lossfunction", "loss")),
         metric=_text(_find_within(numbers, "evaluationmetric", "metric", "metrics")),
@@ -91,7 +91,7 @@ def read_line(text: str) -> PlanFields:
         except (ValueError, RecursionError):
             table = None
         if isinstance(table, dict):
-            plan = _find(table, *_PLAN_KEYS)
+            plan = find_value(table, *_PLAN_KEYS)
             return read_fields(plan if isinstance(plan, dict) else table)
     return _read_broken(text[:MAX_TEXT_CHARS])
 
@@ -162,25 +162,13 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _plain(key: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", key.lower())
-
-
-def _find(table: object, *names: str) -> object:
-    """Return the value under the first of the plain `names` that a table has, or None."""
-    if not isinstance(table, Mapping):
-        return None
-    keys = {_plain(key): key for key in reversed(list(table)) if isinstance(key, str)}
-    return next((table[keys[name]] for name in names if name in keys), None)
-
-
 def _find_within(table: object, *names: str) -> object:
     """Find a value in a table or in the tables under it: some systems give hyperparameters for each model."""
     waiting, seen = [table], 0
     while waiting and seen < _MAX_VALUES:
         value = waiting.pop()
         seen += 1
-        if (found := _find(value, *names)) is not None:
+        if (found := find_value(value, *names)) is not None:
             return found
         if isinstance(value, Mapping):
             waiting.extend(reversed(list(value.values())))
@@ -207,7 +195,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, list):
         value = next((item for item in value[:50] if isinstance(item, int | float | str)), None)
     if isinstance(value, str):
-        found = _NUMBER.search(value[:200].replace(",", ""))
+        found = NUMBER.search(value[:200].replace(",", ""))
         value = float(found.group()) if found else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

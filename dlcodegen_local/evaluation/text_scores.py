@@ -2,6 +2,8 @@
 
 import re
 
+from dlcodegen_local.plain_text import letters_and_digits
+
 _TOKEN = re.compile(r"\w+|[^\w\s]+")
 
 
@@ -22,8 +24,4 @@ def bleu(prediction: str, reference: str) -> float:
 
 def plain_equal(text: str, other: str) -> bool:
     """Tell whether two texts have the same ASCII letters and digits in lower case."""
-    return _plain(text) == _plain(other)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+    return letters_and_digits(text) == letters_and_digits(other)

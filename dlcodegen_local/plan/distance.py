@@ -1,6 +1,10 @@
 """Distances of texts and of sequences of layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 def levenshtein(text: str, other: str) -> int:
@@ -36,16 +40,25 @@ def layer_similarity(layers: Sequence[str], reference: Sequence[str]) -> float:
     Inserting or deleting a layer costs 1, substituting one the normalised Levenshtein distance of the two
     lower-cased texts.
     """
-    if not layers and not reference:
-        return 100.0
-    previous = [float(place) for place in range(len(reference) + 1)]
-    for place, layer in enumerate(layers, start=1):
-        current = [float(place)]
-        for other_place, other in enumerate(reference, start=1):
-            substitution = previous[other_place - 1] + normalised_distance(layer.lower(), other.lower())
-            current.append(min(previous[other_place] + 1, current[-1] + 1, substitution))
-        previous = current
-    return 100 * (1 - previous[-1] / max(len(layers), len(reference)))
+    return 100 * aligned_similarity(layers, reference, layer_distance)
+
+
+def aligned_similarity(
+    items: Sequence[Item], others: Sequence[Item], cost: Callable[[Item, Item], float]
+) -> float:
+    """Return 1 - edit distance / longer length over two sequences, 0 to 1; two empty ones are equal.
+
+    Inserting or deleting an item costs 1, substituting one what `cost` says, 0 to 1.
+    """
+    if not items and not others:
+        return 1.0
+    row = [float(place) for place in range(len(others) + 1)]
+    for place, item in enumerate(items, start=1):
+        above, row = row, [float(place)]
+        for other_place, other in enumerate(others, start=1):
+            changed = above[other_place - 1] + cost(item, other)
+            row.append(min(above[other_place] + 1, row[-1] + 1, changed))
+    return 1 - row[-1] / max(len(items), len(others))
 
 
 def normalised_distance(text: str, other: str) -> float:
@@ -53,3 +66,9 @@ def normalised_distance(text: str, other: str) -> float:
     if text == other:
         return 0.0
     return levenshtein(text, other) / max(len(text), len(other), 1)
+
+
+@lru_cache(maxsize=65536)
+def layer_distance(layer: str, other: str) -> float:
+    """Return the normalised distance of two layers as text, upper and lower case alike, 0 to 1."""
+    return normalised_distance(layer.lower(), other.lower())

@@ -9,8 +9,9 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from dlcodegen_local.plan.distance import normalised_distance
+from dlcodegen_local.plan.distance import aligned_similarity, normalised_distance
 from dlcodegen_local.plan.layers import parse_layers
 
 # Keras' signatures, as far as plans give arguments: a parameter without "=" must be given.
@@ -293,15 +294,9 @@ def _size(name: str, text: str) -> str:
 
 def sequence_similarity(planned: Sequence[CanonicalLayer], found: Sequence[CanonicalLayer]) -> float:
     """Return 1 - edit distance / longer length; substituting costs the distance of the two texts."""
-    if not planned and not found:
-        return 1.0
-    row = [float(index) for index in range(len(found) + 1)]
-    cache: dict[tuple[CanonicalLayer, CanonicalLayer], float] = {}
-    for position, layer in enumerate(planned, 1):
-        above, row = row, [float(position)]
-        for index, other in enumerate(found, 1):
-            pair = (layer, other)
-            if pair not in cache:
-                cache[pair] = normalised_distance(layer.filled_from(other).text, other.told_by(layer).text)
-            row.append(min(above[index] + 1, row[-1] + 1, above[index - 1] + cache[pair]))
-    return 1.0 - row[-1] / max(len(planned), len(found))
+
+    @cache
+    def cost(layer: CanonicalLayer, other: CanonicalLayer) -> float:
+        return normalised_distance(layer.filled_from(other).text, other.told_by(layer).text)
+
+    return aligned_similarity(planned, found, cost)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from dlcodegen_local.errors import ConfigError
-from dlcodegen_local.plain_text import plain
+from dlcodegen_local.plain_text import letters_and_digits, plain
 from dlcodegen_local.plan.categories import canonical_category
 from dlcodegen_local.plan.schema import (
     MAX_LAYER_CHARS,
@@ -25,7 +25,7 @@ MAX_JSON_CHARS = 1_000_000
 MAX_DEPTH = 8
 FALLBACK_CATEGORY = "Tabular Classification"
 
-_HYPERPARAMETERS = ("hyperparameters", "hypermeters", "hyperparameter", "hyperparams")
+HYPERPARAMETERS = ("hyperparameters", "hypermeters", "hyperparameter", "hyperparams")
 _CATEGORY = ("taskcategory", "category", "task")
 _SHAPES = ("dataset", "data")
 _PREPROCESS = ("preprocess", "preprocessing")
@@ -47,7 +47,7 @@ _IN_NUMBERS = {
     "evaluation metric": ("evaluationmetric", "metric", "metrics"),
 }
 _NOTHING = frozenset({"", "none", "null", "na", "nil", "unknown", "notspecified", "unspecified", "tbd"})
-_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?")
+NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?")
 _LAYER_NAME_KEYS = ("type", "name", "layer", "layertype", "class", "classname")
 
 
@@ -64,17 +64,17 @@ def read_plan(value: object) -> Plan:
     table = _decoded(value) if isinstance(value, str) else value
     if not isinstance(table, dict):
         raise ConfigError("plan: must be a JSON object", hint="see the README for the format of a plan")
-    shapes = _find(table, *_SHAPES)
-    model = _find(table, *_MODEL)
+    shapes = find_value(table, *_SHAPES)
+    model = find_value(table, *_MODEL)
     numbers = _numbers(table)
-    category_text = _text(_find(table, *_CATEGORY), MAX_TEXT_CHARS)
+    category_text = _text(find_value(table, *_CATEGORY), MAX_TEXT_CHARS)
     layers = tuple(_read_layers(model))[:MAX_LAYERS]
     if not (category_text or layers or shapes or numbers):
         raise ConfigError("plan: has none of a plan's fields", hint="see the README for the format of a plan")
-    dataset_input = _text(_find(shapes, *_IN_SHAPES["Input"]), MAX_TEXT_CHARS)
-    dataset_output = _text(_find(shapes, *_IN_SHAPES["Output"]), MAX_TEXT_CHARS)
-    batch_size = _number(_find(numbers, *_IN_NUMBERS["batch size"]), 10**6)
-    epochs = _number(_find(numbers, *_IN_NUMBERS["epochs"]), 10**7)
+    dataset_input = _text(find_value(shapes, *_IN_SHAPES["Input"]), MAX_TEXT_CHARS)
+    dataset_output = _text(find_value(shapes, *_IN_SHAPES["Output"]), MAX_TEXT_CHARS)
+    batch_size = _number(find_value(numbers, *_IN_NUMBERS["batch size"]), 10**6)
+    epochs = _number(find_value(numbers, *_IN_NUMBERS["epochs"]), 10**7)
     return Plan(
         category=(
             canonical_category(category_text)
@@ -83,14 +83,14 @@ def read_plan(value: object) -> Plan:
         ),
         dataset_input=dataset_input,
         dataset_output=dataset_output,
-        preprocess=_text(_find(table, *_PREPROCESS), MAX_TEXT_CHARS),
+        preprocess=_text(find_value(table, *_PREPROCESS), MAX_TEXT_CHARS),
         layers=layers,
-        optimizer=_text(_find(numbers, *_IN_NUMBERS["optimizer"]), MAX_TEXT_CHARS),
-        loss=_text(_find(numbers, *_IN_NUMBERS["loss function"]), MAX_TEXT_CHARS),
-        learning_rate=_number(_find(numbers, *_IN_NUMBERS["learning rate"]), 1e4),
+        optimizer=_text(find_value(numbers, *_IN_NUMBERS["optimizer"]), MAX_TEXT_CHARS),
+        loss=_text(find_value(numbers, *_IN_NUMBERS["loss function"]), MAX_TEXT_CHARS),
+        learning_rate=_number(find_value(numbers, *_IN_NUMBERS["learning rate"]), 1e4),
         batch_size=None if batch_size is None else max(1, round(batch_size)),
         epochs=None if epochs is None else max(1, round(epochs)),
-        metric=_text(_find(numbers, *_IN_NUMBERS["evaluation metric"]), MAX_TEXT_CHARS),
+        metric=_text(find_value(numbers, *_IN_NUMBERS["evaluation metric"]), MAX_TEXT_CHARS),
     )
 
 
@@ -103,9 +103,9 @@ def check_spelling(table: object) -> None:
         ConfigError: names the key or the category.
     """
     _check_keys("plan", table, _TOP)
-    _check_keys("Dataset", _find(table, *_SHAPES), _IN_SHAPES)
+    _check_keys("Dataset", find_value(table, *_SHAPES), _IN_SHAPES)
     _check_keys("Hyperparameters", _numbers(table), _IN_NUMBERS)
-    category = _text(_find(table, *_CATEGORY), MAX_TEXT_CHARS)
+    category = _text(find_value(table, *_CATEGORY), MAX_TEXT_CHARS)
     if category and canonical_category(category) is None:
         raise unknown_category(category)
 
@@ -114,9 +114,13 @@ def _check_keys(where: str, table: object, fields: Mapping[str, tuple[str, ...]]
     if not isinstance(table, dict):
         return
     known = {name for names in fields.values() for name in names}
-    unread = {_plain(key): key for key in table if isinstance(key, str) and _plain(key) not in known}
+    unread = {
+        letters_and_digits(key): key
+        for key in table
+        if isinstance(key, str) and letters_and_digits(key) not in known
+    }
     for field, names in fields.items():
-        if _find(table, *names) is not None:
+        if find_value(table, *names) is not None:
             continue
         for name in difflib.get_close_matches(names[0], unread, n=1, cutoff=0.8):
             if abs(len(name) - len(names[0])) <= 2:
@@ -124,8 +128,12 @@ def _check_keys(where: str, table: object, fields: Mapping[str, tuple[str, ...]]
 
 
 def _numbers(table: object) -> object:
-    model = _find(table, *_MODEL)
-    return _find(model, *_HYPERPARAMETERS) or _find(table, *_HYPERPARAMETERS) or _find(table, "training")
+    model = find_value(table, *_MODEL)
+    return (
+        find_value(model, *HYPERPARAMETERS)
+        or find_value(table, *HYPERPARAMETERS)
+        or find_value(table, "training")
+    )
 
 
 def _decoded(text: str) -> object:
@@ -140,15 +148,11 @@ def _decoded(text: str) -> object:
     return decoded
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-def _find(table: object, *names: str) -> object:
+def find_value(table: object, *names: str) -> object:
     """Return the first value under one of the plain `names`, in their order, or None."""
     if not isinstance(table, dict):
         return None
-    plain_keys = {_plain(key): key for key in reversed(table) if isinstance(key, str)}
+    plain_keys = {letters_and_digits(key): key for key in reversed(table) if isinstance(key, str)}
     for name in names:
         if name in plain_keys:
             found: object = table[plain_keys[name]]
@@ -175,7 +179,7 @@ def _text(value: object, max_chars: int) -> str:
     else:
         return ""
     text = _cut(text, max_chars)
-    return "" if _plain(text) in _NOTHING and text.isascii() else text
+    return "" if letters_and_digits(text) in _NOTHING and text.isascii() else text
 
 
 def _number(value: object, maximum: float) -> float | None:
@@ -183,7 +187,7 @@ def _number(value: object, maximum: float) -> float | None:
         readable = (_number(item, maximum) for item in value[:50] if not isinstance(item, list))
         return next((number for number in readable if number is not None), None)
     if isinstance(value, str):
-        found = _NUMBER.search(value.replace(",", "")[:200])
+        found = NUMBER.search(value.replace(",", "")[:200])
         value = float(found.group()) if found else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -195,10 +199,10 @@ def _number(value: object, maximum: float) -> float | None:
 
 
 def _read_layers(model: object) -> Iterator[str]:
-    layers = _find(model, "layers", "layer")
+    layers = find_value(model, "layers", "layer")
     if layers is None and isinstance(model, dict):
-        skipped = {"layers", "layer", *_HYPERPARAMETERS}
-        layers = {key: item for key, item in model.items() if _plain(str(key)) not in skipped}
+        skipped = {"layers", "layer", *HYPERPARAMETERS}
+        layers = {key: item for key, item in model.items() if letters_and_digits(str(key)) not in skipped}
     elif layers is None:
         layers = model
     if isinstance(layers, str):
@@ -217,8 +221,8 @@ def _flat_layers(value: object, depth: int) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _flat_layers(item, depth - 1)
-    elif isinstance(name := _find(value, *_LAYER_NAME_KEYS), str):
-        skipped = {key for key in value if _plain(str(key)) in _LAYER_NAME_KEYS}
+    elif isinstance(name := find_value(value, *_LAYER_NAME_KEYS), str):
+        skipped = {key for key in value if letters_and_digits(str(key)) in _LAYER_NAME_KEYS}
         yield _call(name, {key: item for key, item in value.items() if key not in skipped})
     else:
         for key, item in value.items():

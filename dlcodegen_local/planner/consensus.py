@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from dlcodegen_local.errors import PlanningError
-from dlcodegen_local.plan.distance import normalised_distance
 from dlcodegen_local.planner.beam import Constraint, Logits, LogitsFunction, LogProbs, TokenIds
 
 Similarity = Callable[[Sequence[str], Sequence[str]], float]
@@ -190,25 +189,6 @@ def ngram_similarity(words: Sequence[str], reference: Sequence[str]) -> float:
     return math.exp(total + min(0.0, 1 - len(reference) / len(words)))
 
 
-def layers_similarity(layers: Sequence[str], reference: Sequence[str]) -> float:
-    """Return 1 - edit distance / longer length over two lists of layers, 0 to 1."""
-    if not layers and not reference:
-        return 1.0
-    previous = [float(place) for place in range(len(reference) + 1)]
-    for place, layer in enumerate(layers, start=1):
-        current = [float(place)]
-        for other_place, other in enumerate(reference, start=1):
-            changed = previous[other_place - 1] + _layer_distance(layer, other)
-            current.append(min(previous[other_place] + 1, current[-1] + 1, changed))
-        previous = current
-    return 1 - previous[-1] / max(len(layers), len(reference))
-
-
 @lru_cache(maxsize=4096)
 def _ngrams(words: tuple[str, ...], size: int) -> Counter[tuple[str, ...]]:
     return Counter(words[start : start + size] for start in range(len(words) - size + 1))
-
-
-@lru_cache(maxsize=65536)
-def _layer_distance(layer: str, other: str) -> float:
-    return normalised_distance(layer.lower(), other.lower())

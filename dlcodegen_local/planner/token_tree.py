@@ -59,7 +59,7 @@ class TokenTree:
         return max(len(row) + len(new) for row, new in zip(self._rows, tokens, strict=True))
 
     def append(self, tokens: Sequence[Sequence[int]]) -> TreeStep:
-        """Append `tokens[i]`, one at least, to row `i`."""
+        """Append `tokens[i]` to row `i`; a row without new tokens stays as it is."""
         counts = [len(new) for new in tokens]
         total, slots = sum(counts), self.slots + sum(counts)
         positions = np.empty((1, total), dtype=np.int64)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcodegen_local.plan.distance import aligned_similarity, layer_distance
 from dlcodegen_local.planner.beam import BeamSettings, Hypothesis, Logits, LogProbs, TokenIds, beam_search
 from dlcodegen_local.planner.consensus import (
     AnchoredRow,
@@ -20,7 +21,6 @@ from dlcodegen_local.planner.consensus import (
     Drawn,
     consensus,
     draw_texts,
-    layers_similarity,
     ngram_similarity,
 )
 from dlcodegen_local.planner.constraint import PlanConstraint, PlanState
@@ -219,7 +219,7 @@ def _spells(text: str, word: str) -> bool:
 
 def _layers_and_words(layers: Sequence[str], others: Sequence[str]) -> float:
     words, other_words = (_WORD.findall(" ".join(texts)) for texts in (layers, others))
-    return (layers_similarity(layers, others) + ngram_similarity(words, other_words)) / 2
+    return (aligned_similarity(layers, others, layer_distance) + ngram_similarity(words, other_words)) / 2
 
 
 _SIMILARITIES: dict[str, Callable[[Sequence[str], Sequence[str]], float]] = {"layer": _layers_and_words}

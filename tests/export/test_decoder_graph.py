@@ -6,6 +6,7 @@ from hypothesis import given, settings
 
 from dlcodegen_local.planner.beam import BeamSettings, Unconstrained, beam_search
 from dlcodegen_local.planner.model import ModelDims, OnnxModel
+from tests.export.beams import beams_of_transformers
 from tests.planner.tree_calls import histories, rows_after
 
 torch = pytest.importorskip("torch")
@@ -70,24 +71,16 @@ def test_our_beams_on_the_exported_model_are_those_of_transformers(tmp_path, see
     torch.set_num_threads(1)
     model = random_model(seed)
     prompt = [5, 6, 7]
-    theirs = model.generate(
-        torch.tensor([prompt]),
-        attention_mask=torch.ones(1, 3, dtype=torch.long),
-        num_beams=num_beams,
-        num_return_sequences=num_beams,
-        length_penalty=length_penalty,
-        max_new_tokens=40,
-        do_sample=False,
-    )
+    theirs = beams_of_transformers(model, prompt, num_beams, length_penalty, 40)
     ours = beam_search(
         exported(model, tmp_path).decoder(),
         prompt,
         Unconstrained(40, 2 * num_beams, END),
         BeamSettings(num_beams, length_penalty, 50),
     )
-    width = theirs.shape[1] - len(prompt)
+    width = len(theirs[0])
     padded = [[*h.token_ids, *[END] * 40][:width] for h in ours.hypotheses]
-    assert padded == theirs[:, len(prompt) :].tolist()
+    assert padded == theirs
 
 
 def test_int8_stays_near_fp32(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.planner.beam import BeamSettings, beam_search, log_softmax
+from tests.export.beams import beams_of_transformers
 from tests.export.test_planner_rows import write_rows
 from tests.planner.toy import TableLogits
 
@@ -122,15 +123,7 @@ def test_our_beams_are_those_of_transformers(seed, length_penalty, num_beams):
     )  # fmt: skip
     model = transformers.GPT2LMHeadModel(config).eval()
     prompt = [5, 6, 7]
-    theirs = model.generate(
-        torch.tensor([prompt]),
-        attention_mask=torch.ones(1, 3, dtype=torch.long),
-        num_beams=num_beams,
-        num_return_sequences=num_beams,
-        length_penalty=length_penalty,
-        max_new_tokens=16,
-        do_sample=False,
-    )
+    theirs = beams_of_transformers(model, prompt, num_beams, length_penalty, 16)
 
     def logits_of(row):
         with torch.no_grad():
@@ -140,8 +133,8 @@ def test_our_beams_are_those_of_transformers(seed, length_penalty, num_beams):
         TableLogits(logits_of), prompt, UpTo(0, 16, 40), BeamSettings(num_beams, length_penalty, 20)
     )
     padded = [[*h.token_ids, *[0] * (16 - len(h.token_ids))] for h in ours.hypotheses]
-    width = theirs.shape[1] - len(prompt)
-    assert [row[:width] for row in padded] == theirs[:, len(prompt) :].tolist()
+    width = len(theirs[0])
+    assert [row[:width] for row in padded] == theirs
 
 
 def test_help_of_every_command(capsys):

@@ -6,13 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcodegen_local.evaluation.text_scores import bleu
-from dlcodegen_local.plan.distance import layer_similarity
+from dlcodegen_local.plan.distance import aligned_similarity, layer_distance, layer_similarity
 from dlcodegen_local.planner.consensus import (
     AnchoredRow,
     ConsensusSettings,
     consensus,
     draw_texts,
-    layers_similarity,
     ngram_similarity,
 )
 from dlcodegen_local.planner.token_tree import TokenTree
@@ -138,8 +137,10 @@ def test_ngram_similarity_is_the_bleu_that_plans_are_scored_by(words, others):
 
 
 @given(LAYERS, LAYERS)
-def test_layers_similarity_is_the_one_that_plans_are_scored_by(layers, others):
-    assert layers_similarity(layers, others) == pytest.approx(layer_similarity(layers, others) / 100)
+def test_the_similarity_of_layers_is_the_one_that_plans_are_scored_by(layers, others):
+    assert aligned_similarity(layers, others, layer_distance) == pytest.approx(
+        layer_similarity(layers, others) / 100
+    )
 
 
 def test_shuffled_words_are_less_alike_than_equal_ones():
