@@ -162,7 +162,8 @@ def sample_beside(folder: Path, name: str, code: str) -> Path:
     """Write a sample whose code is `code` and whose plan asks for two numbers an item."""
     script = folder / f"{name}.py"
     script.write_text(code, encoding="utf-8")
-    plan = {**record_of(SCRIPTS[0])["plan"], "Dataset": {"Input": "", "Output": "(batch_size, 2)"}}
+    plan = {**record_of(SCRIPTS[0])["plan"], "Task Category": "Tabular Classification"}
+    plan["Dataset"] = {"Input": "", "Output": "(batch_size, 2)"}
     script.with_suffix(".json").write_text(json.dumps({"framework": "keras", "plan": plan}), encoding="utf-8")
     return script
 
