@@ -240,7 +240,7 @@ def train(config: Config) -> dict[str, float]:
         callbacks=[
             KLWarmup(config.kl_weight, config.kl_warmup_epochs),
             # By the reconstruction: the total rises while the weight of the KL term does.
-            keras.callbacks.ReduceLROnPlateau("val_reconstruction", factor=0.5, patience=6, min_lr=1e-5),
+            keras.callbacks.ReduceLROnPlateau("val_reconstruction", 0.5, patience=6, mode="min"),
             keras.callbacks.CSVLogger(str(output / "history.csv")),
         ],
         verbose=2,
