@@ -114,9 +114,9 @@ def read_ink(file: pathlib.Path, size: int) -> np.ndarray:
 class Sampling(layers.Layer):
     """Draw from the normal distributions given by mean and log variance, so that gradients pass."""
 
-    def __init__(self, seed: int = 0, **kwargs) -> None:
+    def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs):
         """Return one draw for each row."""
@@ -134,7 +134,7 @@ def build_encoder(config: Config) -> keras.Model:
     x = layers.Dense(64, activation="relu")(x)
     mean = layers.Dense(config.latent_dim, name="mean")(x)
     log_variance = layers.Dense(config.latent_dim, name="log_variance")(x)
-    draw = Sampling(config.seed)([mean, log_variance])
+    draw = Sampling()([mean, log_variance])
     return keras.Model(sign, [mean, log_variance, draw], name="encoder")
 
 

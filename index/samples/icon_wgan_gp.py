@@ -4,7 +4,7 @@
 The critic puts a number on how real an icon is, without a sigmoid; it takes several steps for each
 one of the generator. The penalty pulls the length of its gradient to 1 along the lines between
 real and generated icons. How far the two sides are apart (`wasserstein_distance`) can be watched
-during training: unlike the losses of other GANs, it falls as the icons get better.
+during training: once the critic knows its trade, it falls as the icons get better.
 
 Data: `data_dir/icons.npz` with an array `images` of uint8, (icons, 32, 32, 3). Use this file to bring
 any set of small pictures: `np.savez_compressed("icons.npz", images=pixels)`.
