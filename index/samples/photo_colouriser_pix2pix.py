@@ -310,21 +310,21 @@ def evaluate(config: Config) -> dict[str, float]:
 # %% [predict]
 @torch.no_grad()
 def predict(config: Config) -> np.ndarray:
-    """Return the coloured test photos (photos, size, size, 3) as RGB in [0, 255]; save them as PNG."""
+    """Return the colours of the test photos (photos, size, size, 2) in [-1, 1]; write the photos as PNG."""
     _, _, loader = load_data(config)
     generator, device = load_generator(config)
-    photos = []
+    output = Path(config.output_dir)
+    answers: list[np.ndarray] = []
     for brightness, _ in loader:
         colours = generator(brightness.to(device)).cpu()
         planes = ((torch.cat([brightness, colours], dim=1) + 1.0) * 127.5).round().clamp(0, 255)
         for item in planes.permute(0, 2, 3, 1).numpy().astype(np.uint8):
-            photos.append(Image.fromarray(item, mode="YCbCr").convert("RGB"))
-    output = Path(config.output_dir)
-    for number, photo in enumerate(photos):
-        photo.save(output / f"coloured_{number:04d}.png")
-    pixels = np.stack([np.asarray(photo) for photo in photos])
-    np.save(output / "predictions.npy", pixels)
-    return pixels
+            photo = Image.merge("YCbCr", [Image.fromarray(item[..., plane]) for plane in range(3)])
+            photo.convert("RGB").save(output / f"coloured_{len(answers):04d}.png")
+            answers.append(item)
+    channels = np.stack(answers)[..., 1:].astype(np.float32) / 127.5 - 1.0
+    np.save(output / "predictions.npy", channels)
+    return channels
 
 
 # %% [main]

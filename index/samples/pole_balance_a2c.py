@@ -37,9 +37,10 @@ class Config:
     hidden_units: int = 64
     max_steps: int = 200
     rollout_steps: int = 20
-    updates_per_epoch: int = 10
+    updates_per_epoch: int = 20
     gamma: float = 0.99
     gae_lambda: float = 0.95
+    reward_scale: float = 0.05
     entropy_bonus: float = 0.01
     value_weight: float = 0.5
     optimizer: str = "adam"
@@ -47,7 +48,7 @@ class Config:
     metric: str = "mean_reward"
     learning_rate: float = 0.003
     batch_size: int = 32
-    epochs: int = 60
+    epochs: int = 40
 
 
 COLUMNS = ("length", "pole_mass", "cart_mass", "force")
@@ -191,7 +192,8 @@ def collect(model: nn.Module, carts: CartPoles, config: Config, device: torch.de
         carts.reset(fallen | cut)
         seen.append(observation)
         acted.append(action)
-        rewards.append(torch.from_numpy(reward).to(device))
+        # Scaled, so that values stay near 1 and the critic does not drown out the actor.
+        rewards.append(config.reward_scale * torch.from_numpy(reward).to(device))
         values.append(value)
         following.append(future)
         going_on.append(torch.from_numpy(~(fallen | cut)).to(device))
