@@ -245,7 +245,8 @@ def train(config: Config) -> dict[str, float]:
         ],
         verbose=2,
     )
-    model.save_weights(output / "vae.weights.h5")
+    model.encoder.save_weights(output / "encoder.weights.h5")
+    model.decoder.save_weights(output / "decoder.weights.h5")
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 
@@ -253,7 +254,8 @@ def train(config: Config) -> dict[str, float]:
 def restore(config: Config) -> VAE:
     """Return the trained autoencoder with the full weight of the KL term."""
     model = build_model(config)
-    model.load_weights(pathlib.Path(config.output_dir) / "vae.weights.h5")
+    for network in (model.encoder, model.decoder):
+        network.load_weights(pathlib.Path(config.output_dir) / f"{network.name}.weights.h5")
     model.kl_weight.assign(config.kl_weight)
     return model
 
