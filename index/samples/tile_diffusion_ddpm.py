@@ -41,8 +41,8 @@ class Config:
     timesteps: int = 200
     ema_decay: float = 0.995
     warmup_steps: int = 100
-    sampling_steps: int = 40
-    num_generated: int = 8
+    sampling_steps: int = 25
+    num_generated: int = 6
     optimizer: str = "adamw"
     loss: str = "mean_squared_error"
     metric: str = "noise_error"
