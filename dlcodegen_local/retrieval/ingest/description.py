@@ -15,7 +15,7 @@ from dlcodegen_local.retrieval.ingest.wording import sentence_from_plan
 MAX_TITLE_CHARS = 100
 MAX_REQUIREMENT_CHARS = 400
 _MAX_PASSAGES = 60
-_MIN_WORDS, _MIN_SENTENCE_WORDS = 6, 4
+_MIN_WORDS, _MIN_SENTENCE_WORDS = 5, 4
 
 # What a task is called, and what only belongs to one.
 _TASK = re.compile(
@@ -72,7 +72,7 @@ def describe(summary: str, prose: Sequence[str], name: str, plan: Plan) -> Descr
 
     `summary` is the text that opens a script, `prose` the rest of its texts; `name` is a file name or path.
     """
-    opening = list(passages(summary))
+    opening = _first(passages(summary))
     rest = _first(passage for text in prose for passage in passages(text))
     subject = _subject(name)
     title = _title(opening, rest)

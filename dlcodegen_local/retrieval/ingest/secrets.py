@@ -17,10 +17,10 @@ _ALLOWED = re.compile(r"pragma: ?(?:allow|white)list[ -](nextline[ -])?secret")
 _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
-        ("AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)(?![0-9A-Z]*EXAMPLE\b)[0-9A-Z]{16}\b"),
+        ("AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)(?![0-9A-Z]{0,16}EXAMPLE\b)[0-9A-Z]{16}\b"),
         ("GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b|\bgithub_pat_[A-Za-z0-9_]{22,255}\b"),
         ("GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat)-[\w-]{20,}"),
-        ("Slack token", r"\bxox[abeprs]-(?=[\w-]*\d)[\w-]{10,}|\bxapp-\d-[\w-]{10,}"),
+        ("Slack token", r"\bxox[abeprs]-(?=[\w-]{0,200}\d)[\w-]{10,}|\bxapp-\d-[\w-]{10,}"),
         ("Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/T\w{6,}/\w{6,}/\w{16,}"),
         ("Hugging Face token", r"\b(?:hf|api_org)_[A-Za-z0-9]{34,40}\b"),
         ("OpenAI or Anthropic key", r"\bsk-(?=[\w-]{0,200}\d)(?=[\w-]{0,200}[A-Z])[\w-]{32,200}"),
@@ -42,7 +42,7 @@ _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "Azure key",
             r"(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,88}={0,2}|[?&]sig=[A-Za-z0-9%+/]{43,}",
         ),
-        ("JSON web token", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+        ("JSON web token", r"\beyJ[\w-]{10,2000}\.eyJ[\w-]{10,2000}\.[\w-]{10,}"),
         ("private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
         (
             "bearer token",
@@ -50,9 +50,9 @@ _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
     )
 )
-_URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s:/@'\"?#]{1,100}:([^\s/@'\"]{1,200})@[\w.$\[{<-]")
+_URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s:/@'\"?#]{1,100}:([^\s/@'\"]{1,200})@[\w.${<-]")
 _CONNECTION = re.compile(
-    r"(?i)\b(?:server|data source|host|uid|user id)\s*=[^'\"]{1,200};\s*(?:password|pwd)\s*=\s*([^;'\"]{3,100})"
+    r"(?i)\b(?:server|data source|host|uid|user id) ?=[^'\"]{1,200}; ?(?:password|pwd) ?= ?([^;'\"]{3,100})"
 )
 
 # Names of what is kept secret, each at the end of a name, and the value that they get.
@@ -61,7 +61,10 @@ _KEY_NAME = (
     r"(?:secret|token|api_?key|access_?key(?:_id)?|secret_?key|auth_?key|account_?key|private_?key|"
     r"encryption_?key|credentials?|kaggle_key|webhook)\d?"
 )
-_TO = r"[\"']?\s*\]?\s*(?::\s*(?:str|Final|Optional\[str\])\s*)?(?:={1,2}|:=?|!=)\s*[rbuf]?"
+_TO = (
+    r"[\"']?\s{0,20}\]?\s{0,20}(?::\s{0,20}(?:str|Final|Optional\[str\])\s{0,20})?"
+    r"(?:={1,2}|:=?|!=)\s{0,20}[rbuf]?"
+)
 _DEFAULT = r"(?:get|getenv|setdefault|setenv|putenv|pop|set)\(\s*[\"']\w*"
 _TEXT = r"([\"'])(?P<value>[^\"'\n]{4,400})\1"
 _PASSWORD = re.compile(rf"(?i){_PASSWORD_NAME}{_TO}{_TEXT}")
@@ -71,8 +74,10 @@ _KEY_DEFAULT = re.compile(rf"(?i){_DEFAULT}{_KEY_NAME}[\"']\s*,\s*{_TEXT}")
 _KEY_CALL = re.compile(
     rf"(?i)\b(?:login|set_api_key|api_key|set_token|authenticate)\(\s*(?:key\s*=\s*)?{_TEXT}"
 )
-_KEY_BARE = re.compile(rf"(?i){_KEY_NAME}\s*[=:]\s*(?P<value>[\w+/.~-]{{20,200}}=*)(?=\s|$|[,;&])")
-_HEX_KEY = re.compile(r"\bkey[\"']?\s*[=:]\s*[\"'](?:[0-9a-f]{32}|[0-9a-f]{40})[\"']")
+_KEY_BARE = re.compile(
+    rf"(?i){_KEY_NAME}\s{{0,20}}[=:]\s{{0,20}}(?P<value>[\w+/.~-]{{20,200}}=*)(?=\s|$|[,;&])"
+)
+_HEX_KEY = re.compile(r"\bkey[\"']?\s{0,20}[=:]\s{0,20}[\"'](?:[0-9a-f]{32}|[0-9a-f]{40})[\"']")
 
 _PLACEHOLDER = re.compile(
     r"(?i)your|xxx|\*\*\*|\.\.\.|example|change[-_]?me|placeholder|dummy|fake|insert|replace|redacted|hidden|"

@@ -22,6 +22,8 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE,
 )
 _MAX_COMMENT_LINE = 200
+_MAX_COMMENT_CHARS = 10_000
+_MAX_COMMENTS = 100
 
 
 @dataclass(frozen=True)
@@ -103,14 +105,20 @@ def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def _comments(text: str) -> Iterator[tuple[int, str]]:
     """Yield the blocks of comment that are prose: the first one, and those that are marked as Markdown."""
+    start = len(text) - len(text.lstrip())
+    position, line_number, count = 0, 1, 0
     for match in _COMMENT_BLOCK.finditer(text + "\n"):
-        is_first = not text[: match.start()].strip()
-        if not (is_first or _MARKDOWN_MARKER.search(match[0])):
+        line_number += text.count("\n", position, match.start())
+        position = match.start()
+        is_prose = match.start() == start or _MARKDOWN_MARKER.search(match[0])
+        if not is_prose or len(match[0]) > _MAX_COMMENT_CHARS:
             continue
+        if (count := count + 1) > _MAX_COMMENTS:
+            return
         lines = [re.sub(r"^# ?", "", line) for line in match[0].split("\n") if not _MARKER.match(line)]
         words = "\n".join(line for line in lines if not _is_code(line))
         if words.strip() and not _BOILERPLATE.search(words):
-            yield text.count("\n", 0, match.start()) + 1, words
+            yield line_number, words
 
 
 def _opens_with_comment(text: str) -> bool:
