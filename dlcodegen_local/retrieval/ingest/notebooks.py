@@ -69,7 +69,7 @@ def read_notebook(text: str) -> Notebook:
     """Return the cells of a notebook.
 
     Raises:
-        ConfigError: it is no notebook, is one of another language, or none of its code can be read.
+        ConfigError: it is no notebook, is one of another language, or all of its code is broken.
     """
     table = _read_json(text)
     language = _language(table)
@@ -90,8 +90,8 @@ def read_notebook(text: str) -> Notebook:
         cells += [read] if read is not None else []
     if len(raw) > MAX_CELLS:
         notes.append(f"{len(raw) - MAX_CELLS} cells after the first {MAX_CELLS} left out")
-    if not any(cell.kind == "code" for cell in cells):
-        raise ConfigError(f"has no code cell that can be read{': ' + notes[0] if notes else ''}", hint=_HINT)
+    if notes and not any(cell.kind == "code" for cell in cells):
+        raise ConfigError(f"has no code cell that can be read: {notes[0]}", hint=_HINT)
     return Notebook(tuple(cells), tuple(notes), magics, _licence(table))
 
 

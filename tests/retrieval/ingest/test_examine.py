@@ -86,6 +86,7 @@ def test_secrets_in_outputs_do_not_matter_since_outputs_are_dropped():
         ("x = '\u202e'".encode(), "x.py", "unreadable", "line 1: holds the control character, U+202E"),
         (b"\xff\xfe\0", "x.ipynb", "unreadable", "is not in its encoding"),
         (b"[" * 100_000, "x.ipynb", "unreadable", "is not a notebook: its JSON is nested too deeply"),
+        (b'{"cells": []}', "x.ipynb", "no-deep-learning", "imports neither Keras"),
         (b"{}", "X.IPYNB", "unreadable", "is not a notebook: it has no cells"),
     ],
 )

@@ -25,7 +25,8 @@ from dlcodegen_local.retrieval.ingest.licence import licence_of_file, licence_of
         ("GNU AFFERO GENERAL PUBLIC LICENSE\nVersion 3", "AGPL-3.0-only"),
         (
             "# terms of the GNU General Public License as published by\n"
-            "# the Free Software Foundation, either\n# version 3 of the License, or (at your option) any later version.",
+            "# the Free Software Foundation, either\n"
+            "# version 3 of the License, or (at your option) any later version.",
             "GPL-3.0-or-later",
         ),
         ("Mozilla Public License Version 2.0\n ... GNU General Public License, Version 2.0", "MPL-2.0"),

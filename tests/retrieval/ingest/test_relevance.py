@@ -2,7 +2,7 @@ import ast
 
 import pytest
 
-from dlcodegen_local.retrieval.ingest.relevance import judge
+from dlcodegen_local.retrieval.ingest.relevance import judge, names_of
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from dlcodegen_local.retrieval.ingest.relevance import judge
     ],
 )
 def test_the_framework_is_what_builds_the_model(code, num_layers, framework):
-    judged = judge(ast.parse(code), num_layers)
+    judged = judge(names_of(ast.parse(code)), num_layers)
     assert (judged.framework, judged.reason) == (framework, "")
 
 
@@ -39,4 +39,4 @@ def test_the_framework_is_what_builds_the_model(code, num_layers, framework):
     ],
 )
 def test_all_else_says_why_it_is_no_deep_learning(code, reason):
-    assert judge(ast.parse(code), 0).reason == reason
+    assert judge(names_of(ast.parse(code)), 0).reason == reason
