@@ -32,7 +32,7 @@ Kind = Literal["categories", "whole"]
 Notify = Callable[[str], None]
 _KEPT_FOLDERS = 6
 _MANY_SAMPLES = 5_000
-_THREADS = 3
+_THREADS = 6
 
 
 class IndexFiles:
@@ -124,7 +124,7 @@ class IndexFiles:
         spools = _spool(self._rows(), staging)
         for name in spools:
             (built / _folder_name(name)).mkdir()
-        with ThreadPoolExecutor(_THREADS) as threads:  # one waits for the disk while another indexes
+        with ThreadPoolExecutor(_THREADS) as threads:  # some wait for the disk while others index
             jobs = [
                 threads.submit(write_partition, _unspool(path), built / _folder_name(name))
                 for name, path in sorted(spools.items(), key=lambda item: (-item[1].stat().st_size, item[0]))

@@ -6,6 +6,7 @@ term of a query counts and that equal scores come in the order of pool and id. D
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from dlcodegen_local.retrieval.query import plan_text
 
 FRAMEWORKS = ("keras", "torch")
 _MAX_QUERY_TERMS = 1000
-_MAX_CACHED_CHARS = 200
-_HEAP_BYTES = 50_000_000
+_HEAP_BYTES = 30_000_000
 _AT_ONCE = 32
+_ASCII_TOKEN = re.compile("[0-9A-Za-z]+")
 _MAX_UNMATCHED = 1000
 
 
@@ -52,12 +53,12 @@ def row_of(entry: Entry, pool: int) -> Row:
     """Return the row of a sample: its title, requirement and plan, cut into terms."""
     text = "\n".join((entry.title, entry.requirement, plan_text(entry.plan)))
     framework = entry.framework if entry.framework in FRAMEWORKS else ""
-    return Row(pool, entry.id, framework, " ".join(_analysed(line) for line in text.split("\n")))
+    return Row(pool, entry.id, framework, " ".join(map(_terms, text.split("\n"))))
 
 
 def query_terms(text: str) -> list[str]:
     """Cut a text into terms as the index does: lower case, English stems, no stop words."""
-    return " ".join(_analysed(line) for line in text.split("\n")).split()
+    return " ".join(map(_terms, text.split("\n"))).split()
 
 
 def write_partition(rows: Iterable[Row], folder: Path | None) -> Any:
@@ -177,14 +178,18 @@ def _framework_number(framework: str) -> int:
     return FRAMEWORKS.index(framework) if framework in FRAMEWORKS else len(FRAMEWORKS)
 
 
-def _analysed(line: str) -> str:
-    """Return the terms of a line, joined: short lines, which plans repeat, are analysed once."""
-    return _cached_terms(line) if len(line) <= _MAX_CACHED_CHARS else " ".join(_analyzer().analyze(line))
+@lru_cache(maxsize=16_384)
+def _terms(line: str) -> str:
+    """Return the terms of a line, joined; plans repeat their lines, so that most are analysed once."""
+    if not line.isascii():  # which letters there are beyond ASCII, tantivy knows
+        return " ".join(_analyzer().analyze(line))
+    return " ".join(filter(None, map(_term, _ASCII_TOKEN.findall(line))))
 
 
 @lru_cache(maxsize=32_768)
-def _cached_terms(line: str) -> str:
-    return " ".join(_analyzer().analyze(line))
+def _term(token: str) -> str:
+    """Return the term of one token, "" for a stop word."""
+    return "".join(_analyzer().analyze(token))
 
 
 @cache
