@@ -30,11 +30,12 @@ MAX_REQUIREMENT_BYTES = 20_000
 
 @dataclass(frozen=True)
 class Paths:
-    """Name the folders the tool reads and writes; only `state` and `cache` are ever written."""
+    """Name the folders the tool reads and writes; `state`, `cache` and `data` alone are ever written."""
 
     config: Path
     state: Path
     cache: Path
+    data: Path
     models: Path
     index: Path
 
@@ -109,6 +110,7 @@ def find_paths() -> Paths:
         config=xdg("XDG_CONFIG_HOME", ".config"),
         state=xdg("XDG_STATE_HOME", ".local/state"),
         cache=xdg("XDG_CACHE_HOME", ".cache"),
+        data=xdg("XDG_DATA_HOME", ".local/share"),
         models=share / "models",
         index=share / "index",
     )
