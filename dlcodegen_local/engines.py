@@ -27,15 +27,15 @@ def load_planner(config: PlannerConfig) -> "Planner":
 
 
 def load_index(config: RetrievalConfig) -> "SampleIndex":
-    """Read a pool and open its index.
+    """Open the pools and their index.
 
     Raises:
-        ArtifactError: a sample is damaged, or the index can be neither opened nor built.
+        ArtifactError: a pool is missing, a sample is damaged, or the index can be neither opened nor built.
     """
     from dlcodegen_local.retrieval.index import SampleIndex
-    from dlcodegen_local.retrieval.samples import load_samples
+    from dlcodegen_local.retrieval.pools import open_pool
 
-    return SampleIndex(load_samples(config.pool), config.cache)
+    return SampleIndex([open_pool(place.folder, place.name) for place in config.pools], config.cache)
 
 
 def load_code_model(config: GenerationConfig) -> "CodeLLM":

@@ -34,8 +34,11 @@ planner_folder = click.option(
 num_beams = click.option(
     "--beams", type=click.IntRange(1, 16), default=3, show_default=True, help="Beams of the planner's search."
 )
-pool_folder = click.option(
-    "--pool", type=click.Path(path_type=Path), help="A folder of samples.  [default: the bundled ones]"
+pool_names = click.option(
+    "--pool",
+    type=click.Path(),
+    multiple=True,
+    help="Samples to search: bundled, team, or a folder; can be given again.  [default: team and bundled]",
 )
 
 

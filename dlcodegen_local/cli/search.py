@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcodegen_local.cli import options
-from dlcodegen_local.config import RetrievalConfig, find_paths
+from dlcodegen_local.config import RetrievalConfig, find_paths, find_pools
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plan.categories import CATEGORIES, canonical_category
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("-k", "k", type=click.IntRange(1, 100), default=5, show_default=True, help="How many samples.")
 @click.option("--category", help="Search this task category.  [default: the plan's, or all]")
 @click.option("--why", is_flag=True, help="Show each sample's terms with their scores.")
-@options.pool_folder
+@options.pool_names
 @options.json_flag
 def command(text: str | None, plan: Path | None, k: int, why: bool, **flags: Any) -> None:
     """Find samples for TEXT (`-`: from stdin) or for a plan."""
@@ -31,7 +31,7 @@ def command(text: str | None, plan: Path | None, k: int, why: bool, **flags: Any
     query = options.read_plan_file(plan) if plan else options.read_requirement(text)
     partition = _category(flags["category"])
     paths = find_paths()
-    index = load_index(RetrievalConfig(flags["pool"] or paths.index / "samples", paths.cache, k))
+    index = load_index(RetrievalConfig(find_pools(flags["pool"], paths), paths.cache, k))
     hits = index.search(query, k, partition, why=why)
     if flags["json"]:
         options.print_json([_row(hit, why) for hit in hits])

@@ -23,6 +23,7 @@ from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.plan.categories import CATEGORIES, NEIGHBOURS
 from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.retrieval.pools import Pool
 from dlcodegen_local.retrieval.samples import Sample
 
 _INDEX_FORMAT = 2
@@ -60,19 +61,23 @@ def query_terms(text: str) -> list[str]:
 class SampleIndex:
     """Search one pool's samples."""
 
-    def __init__(self, samples: Sequence[Sample], cache: Path) -> None:
-        """Open the index of these samples below `cache`, building it where it lacks or is damaged.
+    def __init__(self, pools: Sequence[Pool], cache: Path) -> None:
+        """Open the index of these pools below `cache`, building it where it lacks or is damaged.
 
         Where the cache cannot be written the index is built in memory.
 
         Raises:
             ArtifactError: the index can be neither opened nor built.
         """
+        samples = [pool.sample(entry.id) for pool in pools for entry in pool.entries()]
         self.samples = {sample.id: sample for sample in samples}
         self.sha256 = _content_hash(samples)
         self._index = _open_or_build(samples, cache / f"index-{self.sha256[:16]}")
         self._index.reload()
         self._searcher = self._index.searcher()
+
+    def __len__(self) -> int:
+        return len(self.samples)
 
     def search(
         self, query: Plan | str, k: int, category: str | None = None, *, why: bool = False

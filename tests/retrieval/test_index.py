@@ -5,11 +5,12 @@ import pytest
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.index import SampleIndex, query_terms
 from dlcodegen_local.retrieval.samples import Sample
+from tests.retrieval.memory_pool import MemoryPool
 
 
 def make_sample(name: str, category: str, text: str) -> Sample:
     plan = Plan(category, text, "(batch_size, 2)", "", ())
-    return Sample(name, "", "", plan, "keras", "Apache-2.0", "test", name, "", {})
+    return Sample(name, "", "", plan, "keras", "Apache-2.0", "test", name, "", {}, "bundled")
 
 
 @pytest.fixture
@@ -22,20 +23,20 @@ def samples():
 
 
 def test_partition_comes_before_score(samples, tmp_path):
-    hits = SampleIndex(samples, tmp_path).search("film reviews", 1, "Image Classification")
+    hits = SampleIndex([MemoryPool(samples)], tmp_path).search("film reviews", 1, "Image Classification")
     assert [hit.sample.id for hit in hits] == ["cars"] or [hit.sample.id for hit in hits] == ["cats"]
     assert not hits[0].topped_up
 
 
 def test_thin_category_is_topped_up_and_says_so(samples, tmp_path):
-    hits = SampleIndex(samples, tmp_path).search("reviews", 3, "Text Classification")
+    hits = SampleIndex([MemoryPool(samples)], tmp_path).search("reviews", 3, "Text Classification")
     assert [hit.topped_up for hit in hits] == [False, True, True]
     assert {hit.sample.id for hit in hits[1:]} == {"cats", "cars"}
 
 
 def test_score_is_bm25_by_hand(samples, tmp_path):
     """k1 = 1.2, b = 0.75; tantivy's idf is ln(1 + (N - n + 0.5) / (n + 0.5))."""
-    index = SampleIndex(samples, tmp_path)
+    index = SampleIndex([MemoryPool(samples)], tmp_path)
     (hit, *_) = index.search("cars", 1)
     assert hit.sample.id == "cars"
     lengths = [
@@ -48,13 +49,13 @@ def test_score_is_bm25_by_hand(samples, tmp_path):
 
 
 def test_why_names_terms_that_sum_to_the_score(samples, tmp_path):
-    (hit, *_) = SampleIndex(samples, tmp_path).search("cars photographs cars", 1, why=True)
+    (hit, *_) = SampleIndex([MemoryPool(samples)], tmp_path).search("cars photographs cars", 1, why=True)
     assert hit.terms[0][0] == "car"
     assert sum(score for _, score in hit.terms) == pytest.approx(hit.score, rel=1e-3)
 
 
 def test_damaged_index_is_rebuilt(samples, tmp_path):
-    first = SampleIndex(samples, tmp_path)
+    first = SampleIndex([MemoryPool(samples)], tmp_path)
     before = [(hit.sample.id, hit.score) for hit in first.search("photographs", 2)]
     (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
     victim = max((folder / "files").glob("*.idx"), key=lambda path: path.stat().st_size)
@@ -63,14 +64,14 @@ def test_damaged_index_is_rebuilt(samples, tmp_path):
     damaged = tmp_path / "damaged"
     damaged.write_bytes(content)
     damaged.replace(victim)  # a new file: the open index still maps the old one
-    again = SampleIndex(samples, tmp_path)
+    again = SampleIndex([MemoryPool(samples)], tmp_path)
     assert [(hit.sample.id, hit.score) for hit in again.search("photographs", 2)] == before
 
 
 def test_changed_samples_get_their_own_index(samples, tmp_path):
-    SampleIndex(samples, tmp_path)
+    SampleIndex([MemoryPool(samples)], tmp_path)
     more = [*samples, make_sample("ships", "Image Classification", "ships at sea")]
-    (hit, *_) = SampleIndex(more, tmp_path).search("ships", 1)
+    (hit, *_) = SampleIndex([MemoryPool(more)], tmp_path).search("ships", 1)
     assert hit.sample.id == "ships"
 
 
@@ -79,18 +80,18 @@ def test_forms_of_a_word_are_one_term():
 
 
 def test_query_syntax_in_text_is_only_text(samples, tmp_path):
-    index = SampleIndex(samples, tmp_path)
+    index = SampleIndex([MemoryPool(samples)], tmp_path)
     for text in ("text:cars AND (", '"', "cars OR *", "", "\x00", "🚗 cars~2^3"):
         assert isinstance(index.search(text, 2), list)
 
 
 def test_equal_scores_break_on_the_id(tmp_path):
     samples = [make_sample(name, "Translation", "same words") for name in ("b", "a", "c")]
-    hits = SampleIndex(samples, tmp_path).search("same", 3, "Translation")
+    hits = SampleIndex([MemoryPool(samples)], tmp_path).search("same", 3, "Translation")
     assert [hit.sample.id for hit in hits] == ["a", "b", "c"]
 
 
 def test_a_cache_that_cannot_be_written_costs_no_answer(samples, tmp_path):
     (tmp_path / "cache").write_text("a file where a folder should be")
-    (hit, *_) = SampleIndex(samples, tmp_path / "cache").search("cars", 1)
+    (hit, *_) = SampleIndex([MemoryPool(samples)], tmp_path / "cache").search("cars", 1)
     assert hit.sample.id == "cars"
