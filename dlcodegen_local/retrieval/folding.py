@@ -1,7 +1,7 @@
 """Fold near duplicates: MinHash signatures in bands, so that only likely pairs are compared.
 
-Guarantees that the answer depends on the order of asking alone. Does not compare all pairs: two
-documents whose similarity is at the threshold share a band with a probability of 0.998 (128 values, threshold 0.75).
+Guarantees that the answer depends on the order of asking alone. Does not compare all pairs: of two
+documents whose similarity is at the threshold of 0.75, 128 values share a band in 998 of 1,000 cases.
 """
 
 from array import array

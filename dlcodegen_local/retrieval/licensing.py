@@ -27,7 +27,7 @@ class FolderLicences:
         self._own: dict[str, str | None] = {}
 
     def nearest(self, folder: str, root: str) -> str:
-        """Return the licence of the nearest LICENSE file from `folder` up to `root`, "" for none or unknown."""
+        """Return the licence of the nearest LICENSE file from `folder` up to `root`, "" for unknown."""
         while True:
             if folder not in self._own:
                 self._own[folder] = _licence_in(folder)

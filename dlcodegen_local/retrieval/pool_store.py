@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ArtifactError, ConfigError, DlcodegenError
+from dlcodegen_local.retrieval.pools import DATABASE
 
-DATABASE = "pool.sqlite"
 ROOTS_COPY = "roots.json"
 _APPLICATION_ID = 0x444C4347
 _BUSY_TIMEOUT_S = 60.0
@@ -184,7 +184,7 @@ def _check_version(database: sqlite3.Connection, folder: Path) -> None:
         )
     if _version(database) > len(_MIGRATIONS):
         raise ArtifactError(
-            f"the pool {folder} was written by a newer dlcodegen (version {_version(database)} of its tables)",
+            f"the pool {folder} was written by a newer dlcodegen (tables of version {_version(database)})",
             hint="use that release, or name another pool with --pool",
         )
 
@@ -205,7 +205,9 @@ def _explained(exc: sqlite3.Error, folder: Path) -> DlcodegenError:
     if code in _FULL:
         return ConfigError(f"the pool {folder} cannot be written: {exc}", hint="free space on its disk")
     if code in _CLOSED:
-        return ConfigError(f"the pool {folder} cannot be opened to write: {exc}", hint="name another with --pool")
+        return ConfigError(
+            f"the pool {folder} cannot be opened to write: {exc}", hint="name another with --pool"
+        )
     if code in _BUSY:
         return ConfigError(f"the pool {folder} is kept busy by another process", hint="try again later")
     return damaged(folder, str(exc))

@@ -30,7 +30,8 @@ _CANDIDATES = """
 """
 _GARBAGE = """
     DELETE FROM examinations WHERE NOT EXISTS
-        (SELECT 1 FROM files f WHERE f.digest = examinations.digest AND f.name = examinations.name)
+        (SELECT 1 FROM files f WHERE f.digest = examinations.digest AND f.name = examinations.name
+         AND f.status <> 'removed')
 """
 
 
@@ -66,9 +67,11 @@ def settle(database: sqlite3.Connection, *, anew: bool = False) -> None:
     for row, verdict in verdicts:
         if verdict.folded_into in broken:
             verdict = _Verdict("unreadable", "what the pool kept of it was damaged; add it again")
-        if (verdict.status, verdict.folded_into) != (row["old_status"], row["old_folded"]):
-            changed.append((verdict.status, verdict.reason, verdict.folded_into, row["path"]))
-        elif verdict.reason != row["failure"]:
+        if (verdict.status, verdict.reason, verdict.folded_into) != (
+            row["old_status"],
+            row["failure"],
+            row["old_folded"],
+        ):
             changed.append((verdict.status, verdict.reason, verdict.folded_into, row["path"]))
     database.executemany("UPDATE files SET status = ?, reason = ?, folded_into = ? WHERE path = ?", changed)
     database.execute(_GARBAGE)
@@ -82,7 +85,9 @@ class _Policy:
         self.denials = [row[0] for row in database.execute("SELECT pattern FROM denials ORDER BY pattern")]
         self.marks = dict(database.execute("SELECT path, removed FROM marks").fetchall())
         self.contents = {row[0] for row in database.execute("SELECT digest FROM removed_contents")}
-        roots = database.execute("SELECT path, declared, keep_near FROM roots ORDER BY length(path) DESC, path")
+        roots = database.execute(
+            "SELECT path, declared, keep_near FROM roots ORDER BY length(path) DESC, path"
+        )
         self.roots = [(str(path), str(declared), bool(keep)) for path, declared, keep in roots]
 
     def is_removed(self, path: str, digest: str) -> bool:
@@ -178,9 +183,8 @@ def _new_id(name: str, digest: str, taken: dict[str, sqlite3.Row]) -> str:
 
 def _write_samples(database: sqlite3.Connection, chosen: _Chosen, anew: bool) -> set[str]:
     """Write those that changed; return the ids of those whose examination is damaged and now forgotten."""
-    keys = ("digest", "name", "examination", "path", "licence", "described")
     present = {
-        row["id"]: tuple(row[key] for key in keys[:-1])
+        row[0]: tuple(row[1:])
         for row in database.execute("SELECT id, digest, name, examination, path, licence FROM samples")
     }
     broken: set[str] = set()

@@ -19,8 +19,10 @@ from dlcodegen_local.errors import ConfigError
 SUFFIXES = (".py", ".ipynb")
 MAX_BYTES = {".py": 2_000_000, ".ipynb": 20_000_000}
 _LEFT_OUT = frozenset(
-    ".git .hg .svn .venv .tox .nox .eggs .ipynb_checkpoints .mypy_cache .pytest_cache .ruff_cache "
-    "__pycache__ node_modules site-packages".split()
+    {
+        *(".git", ".hg", ".svn", ".venv", ".tox", ".nox", ".eggs", "node_modules", "site-packages"),
+        *("__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+    }
 )
 _ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 _MAX_DEPTH = 100
@@ -35,6 +37,11 @@ class FoundFile:
     root: str
     size: int
     mtime_ns: int
+
+    @property
+    def name(self) -> str:
+        """Return the last part of the path."""
+        return os.path.basename(self.path)
 
     @property
     def suffix(self) -> str:
