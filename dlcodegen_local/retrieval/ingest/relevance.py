@@ -1,0 +1,104 @@
+"""Is it deep learning? Decided from imports, and from what builds or trains a model."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_ROOTS = {
+    "keras": "keras tf_keras keras_cv keras_nlp keras_hub tensorflow tensorflow_hub tensorflow_addons autokeras",
+    "torch": "torch torchvision torchaudio torchtext pytorch_lightning lightning lightning_fabric ignite timm "
+    "torch_geometric fastai accelerate",
+}
+_FRAMEWORK_OF = {root: framework for framework, roots in _ROOTS.items() for root in roots.split()}
+_UNREAD = {
+    "jax": "JAX",
+    "flax": "JAX",
+    "haiku": "JAX",
+    "paddle": "Paddle",
+    "mxnet": "MXNet",
+    "chainer": "Chainer",
+}
+_MODEL_BASES = {
+    "keras": frozenset({"Model", "Sequential", "Functional", "Layer"}),
+    "torch": frozenset({"Module", "LightningModule", "Sequential"}),
+}
+_BUILDERS = {
+    "keras": frozenset({"Sequential", "Model", "Functional"}),
+    "torch": frozenset({"Sequential", "ModuleList", "ModuleDict"}),
+}
+_TRAINERS = {
+    "keras": frozenset({"fit", "fit_generator", "train_on_batch", "apply_gradients", "GradientTape"}),
+    "torch": frozenset({"backward", "Trainer", "zero_grad", "manual_backward"}),
+}
+_SESSIONS = frozenset({"Session", "placeholder", "InteractiveSession"})
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Say which framework a model is built or trained with; `reason` says why none is, else ""."""
+
+    framework: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Hold the roots of a code's imports, the last names of what it calls, and of its classes' bases."""
+
+    imports: frozenset[str]
+    calls: frozenset[str]
+    bases: frozenset[str]
+
+
+def judge(tree: ast.Module, num_layers: int) -> Relevance:
+    """Return the framework of code that builds or trains a model, or why it does neither.
+
+    `num_layers` is how many layers its plan has.
+    """
+    names = _names(tree)
+    frameworks = sorted({_FRAMEWORK_OF[root] for root in names.imports if root in _FRAMEWORK_OF})
+    if not frameworks:
+        others = sorted({_UNREAD[root] for root in names.imports if root in _UNREAD})
+        reason = (
+            f"uses {others[0]}, which is not read"
+            if others
+            else "imports neither Keras, TensorFlow nor PyTorch"
+        )
+        return Relevance("", reason)
+    scores = {framework: _score(framework, names) for framework in frameworks}
+    best = max(frameworks, key=lambda framework: (scores[framework], framework == "keras"))
+    if best == "keras" and num_layers == 0 and names.calls & _SESSIONS:
+        return Relevance("", "is TensorFlow 1 code (sessions) without a Keras model")
+    if scores[best] == 0 and num_layers == 0:
+        return Relevance("", "neither builds nor trains a model")
+    return Relevance(best)
+
+
+def _score(framework: str, names: _Names) -> int:
+    builds = len(names.calls & _BUILDERS[framework]) + 2 * len(names.bases & _MODEL_BASES[framework])
+    return builds + len(names.calls & _TRAINERS[framework])
+
+
+def _names(tree: ast.Module) -> _Names:
+    imports: set[str] = set()
+    calls: set[str] = set()
+    bases: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=aliases):
+                imports.update(alias.name.partition(".")[0] for alias in aliases)
+            case ast.ImportFrom(module=str(module), level=0):
+                imports.add(module.partition(".")[0])
+            case ast.Call(func=function):
+                calls.update(_last_name(function))
+            case ast.ClassDef(bases=classes):
+                for base in classes:
+                    bases.update(_last_name(base))
+    return _Names(frozenset(imports), frozenset(calls), frozenset(bases))
+
+
+def _last_name(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Attribute):
+        yield node.attr
+    elif isinstance(node, ast.Name):
+        yield node.id
