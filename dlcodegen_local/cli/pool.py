@@ -24,6 +24,7 @@ from dlcodegen_local.plain_text import plain
 from dlcodegen_local.plan.categories import CATEGORIES, canonical_category
 
 if TYPE_CHECKING:
+    from dlcodegen_local.plan.schema import Plan
     from dlcodegen_local.retrieval.descriptions import Describe
     from dlcodegen_local.retrieval.pools import Pool
     from dlcodegen_local.retrieval.samples import Sample
@@ -228,7 +229,7 @@ def export_command(pool: str | None, pairs: Path, force: bool, **flags: bool) ->
         {
             "id": entry.id,
             "requirement": entry.requirement,
-            "dataset_attributes": {"Input": entry.plan.dataset_input, "Output": entry.plan.dataset_output},
+            "dataset_attributes": _dataset(entry.plan),
             "plan": entry.plan.to_dict(),
         }
         for entry in _open(pool).entries()
@@ -285,6 +286,12 @@ def _unknown_id(sample_id: str, known: Sequence[str]) -> ConfigError:
     near = near or [name for name in known if name.startswith(sample_id)][:3]
     hint = f"did you mean {' or '.join(near)}?" if near else "see: dlcodegen pool list"
     return ConfigError(f"there is no sample {sample_id}", hint=hint)
+
+
+def _dataset(plan: "Plan") -> dict[str, str]:
+    """Return what the plan says of the data, as far as it says something."""
+    facts = {"Input": plan.dataset_input, "Output": plan.dataset_output}
+    return {key: value for key, value in facts.items() if value}
 
 
 def _category(text: str) -> str:

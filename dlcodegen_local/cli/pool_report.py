@@ -21,6 +21,7 @@ _WORDS = {
     "unchanged": "unchanged",
     "duplicate": "folded (same code)",
     "near-duplicate": "folded (nearly the same code)",
+    "pending": "not settled yet (an add was stopped; run it again)",
     "removed": "removed earlier",
     "refused": "licence refused",
     "no-deep-learning": "not deep learning",

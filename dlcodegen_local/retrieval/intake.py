@@ -29,7 +29,7 @@ OnProgress = Callable[[str, int, int], None]
 
 _STEP_FILES = 16
 _STEP_S = 0.5
-_SETTLE_EVERY_S = 20.0
+_SETTLE_EVERY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class _Intake:
         self._inventory = Inventory(database, __version__)
         self._pending: dict[str, tuple[FoundFile, str]] = {}
         self._asked: set[tuple[str, str]] = set()
-        self._new: set[str] = set()
+        self._kept: set[str] = set()
         self._done = self._total = 0
         self._stored = self._settled = time.monotonic()
         self._settle_s = 0.0
@@ -182,8 +182,11 @@ class _Intake:
         wanted = []
         for file in found.files:
             known = self._inventory.known.get(file.path)
-            is_known = not self._settings.again and known is not None and known.is_unchanged(file)
-            if not is_known and not self._inventory.is_removed(file.path):
+            is_known = known is not None and known.is_unchanged(file)
+            if self._inventory.is_removed(file.path) or (is_known and not self._settings.again):
+                if known is not None and known.was_sample:
+                    self._kept.add(file.path)
+            else:
                 wanted.append((file, known))
         self._done = len(found.files) - len(wanted)
         return wanted
@@ -212,8 +215,8 @@ class _Intake:
                 self._advance()
                 continue
             digest = hashlib.sha256(content).hexdigest()
-            if known is None or known.digest != digest:
-                self._new.add(file.path)
+            if known is not None and known.was_sample and known.digest == digest:
+                self._kept.add(file.path)
             if self._must_examine(digest, file.name):
                 self._asked.add((digest, file.name))
                 self._pending[file.path] = (file, digest)
@@ -267,4 +270,4 @@ class _Intake:
             if row is None:  # below a removed folder, and never taken in
                 yield FileReport(path, "removed", "removed from the pool", False)
             else:
-                yield FileReport(path, row["status"], row["reason"], path in self._new)
+                yield FileReport(path, row["status"], row["reason"], path not in self._kept)

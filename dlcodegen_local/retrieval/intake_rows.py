@@ -19,7 +19,7 @@ from dlcodegen_local.retrieval.walking import FoundFile, Walk
 # A file that changed within this time of being read may have changed again without a new time of change.
 _CLOCK_TICK_NS = 2_000_000_000
 _KNOWN = """
-    SELECT f.path, f.root, f.size, f.mtime_ns, f.read_ns, f.digest, f.licence, e.examiner
+    SELECT f.path, f.root, f.size, f.mtime_ns, f.read_ns, f.digest, f.licence, f.status, e.examiner
     FROM files f LEFT JOIN examinations e ON e.digest = f.digest AND e.name = f.name
 """
 
@@ -34,6 +34,7 @@ class Known:
     digest: str
     root: str
     licence: str
+    was_sample: bool
     is_examined: bool
 
     def is_unchanged(self, file: FoundFile) -> bool:
@@ -147,6 +148,7 @@ class Inventory:
             digest=row["digest"],
             root=row["root"],
             licence=row["licence"],
+            was_sample=row["status"] == "sample",
             is_examined=row["examiner"] == self._examiner,
         )
 

@@ -6,10 +6,11 @@ worker outlives the pool. Answers come in the order in which they are ready.
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -19,13 +20,14 @@ from dlcodegen_local.retrieval.ingest.examine import Examined
 from dlcodegen_local.retrieval.intake_worker import MAX_ANSWER_BYTES, serve
 
 _START_TIMEOUT_S = 60.0
+_MAX_PROCESSES = 8
 
 
 @dataclass(frozen=True)
 class WorkerLimits:
     """Bound a worker: `timeout_s` of wall time for a file, `memory_bytes` of address space."""
 
-    processes: int = 2
+    processes: int = field(default_factory=lambda: min(len(os.sched_getaffinity(0)), _MAX_PROCESSES))
     timeout_s: float = 60.0
     memory_bytes: int = 2 << 30
 
@@ -98,7 +100,7 @@ class Workers:
             text = worker.answers.recv_bytes(MAX_ANSWER_BYTES)
             examination = Examination.from_json(text)
         except (EOFError, OSError):
-            return self._lost(worker, "its examination ended in a crash")
+            return self._lost(worker, worker.epitaph())
         except ConfigError as exc:
             return self._lost(worker, exc.message)
         task = worker.done()
@@ -146,6 +148,13 @@ class _Worker:
         task, self.task = self.task, None
         assert task is not None
         return task
+
+    def epitaph(self) -> str:
+        """Say how a process ended that ended by itself."""
+        self._process.join(1.0)
+        if self._process.exitcode == -signal.SIGALRM:
+            return f"took longer than {self._limits.timeout_s:.0f} s to examine"
+        return "its examination ended in a crash"
 
     def end(self) -> None:
         """Kill the process and close the pipes."""
