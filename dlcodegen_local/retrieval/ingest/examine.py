@@ -4,8 +4,6 @@ A pure function of bytes: nothing is run, opened or fetched. Guarantees an answe
 reason in one line for all that is not taken.
 """
 
-import ast
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,14 +12,12 @@ from dlcodegen_local.plain_text import plain
 from dlcodegen_local.plan.extraction import plan_from_code
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.ingest.decoding import decode
-from dlcodegen_local.retrieval.ingest.description import plain_lines, requirement_of, title_of
-from dlcodegen_local.retrieval.ingest.licence import licence_of_text
-from dlcodegen_local.retrieval.ingest.magics import strip_magics
-from dlcodegen_local.retrieval.ingest.notebooks import Cell, read_notebook
-from dlcodegen_local.retrieval.ingest.parsing import parse
+from dlcodegen_local.retrieval.ingest.description import describe
+from dlcodegen_local.retrieval.ingest.licence import licence_of_file
 from dlcodegen_local.retrieval.ingest.relevance import judge
 from dlcodegen_local.retrieval.ingest.secrets import Secret, find_secrets
 from dlcodegen_local.retrieval.ingest.similarity import sign
+from dlcodegen_local.retrieval.ingest.sources import read_cells, read_script
 
 MAX_FILE_BYTES = 20_000_000
 _MAX_NOTES = 20
@@ -52,16 +48,6 @@ class Examined:
     signature: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Hold a file's code, its prose in order, its texts by cell, and notes on how it was read."""
-
-    code: str
-    prose: tuple[str, ...]
-    texts: tuple[tuple[int | None, str], ...]
-    notes: tuple[str, ...]
-
-
 def examine(content: bytes, name: str) -> Examined:
     """Examine a file; its name decides between notebook and script, and titles what has no title."""
     if len(content) > MAX_FILE_BYTES:
@@ -69,76 +55,28 @@ def examine(content: bytes, name: str) -> Examined:
     notes: tuple[str, ...] = ()
     try:
         text, notes = decode(content)
-        source = _read_cells(text) if name.lower().endswith(".ipynb") else _read_script(text)
+        source = read_cells(text) if name.lower().endswith(".ipynb") else read_script(text)
         notes = _bounded(notes + source.notes)
-        tree = parse(source.code)
         plan = plan_from_code(source.code)
     except ConfigError as exc:
         return Examined("unreadable", _line(exc.message), notes)
-    relevance = judge(tree, len(plan.layers))
+    relevance = judge(source.tree, len(plan.layers))
     if relevance.reason:
         return Examined("no-deep-learning", relevance.reason, notes)
-    secrets = tuple(secret for cell, text in source.texts for secret in find_secrets(text, cell))
-    if secrets:
+    if secrets := tuple(secret for cell, text in source.texts for secret in find_secrets(text, cell)):
         return Examined("quarantined", _name_secrets(secrets), notes, secrets=secrets)
-    title = title_of(source.prose, name)
+    words = describe(source.summary, source.prose, name, plan)
     return Examined(
         "taken",
         notes=notes,
         code=source.code,
-        title=title,
-        requirement=requirement_of(source.prose, plan, title, relevance.framework),
+        title=words.title,
+        requirement=words.requirement,
         plan=plan,
         framework=relevance.framework,
-        licence=licence_of_text("\n".join([source.code[:5000], *source.prose])),
+        licence=source.licence or licence_of_file(source.code, (source.summary, *source.prose)),
         signature=sign(source.code),
     )
-
-
-def _read_script(text: str) -> _Source:
-    notes: tuple[str, ...] = ()
-    try:
-        tree = parse(text)
-    except ConfigError:
-        bare = strip_magics(text)
-        tree, text = parse(bare.source), bare.source
-        notes = (f"{bare.left_out} magics left out",)
-    docstrings = (ast.get_docstring(tree) or "", *_docstrings(tree))
-    comments = re.findall(r"(?:^#(?!!).*\n)+", text[:5000], re.MULTILINE)
-    prose = [text for text in docstrings if text]
-    prose += [re.sub(r"(?m)^#+ ?", "", comment) for comment in comments]
-    return _Source(text, tuple(prose), ((None, text),), notes)
-
-
-def _docstrings(tree: ast.Module) -> tuple[str, ...]:
-    return tuple(
-        ast.get_docstring(node) or ""
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    )
-
-
-def _read_cells(text: str) -> _Source:
-    notebook = read_notebook(text)
-    blocks: list[str] = []
-    above: list[str] = []
-    for cell in notebook.cells:
-        if cell.kind == "markdown":
-            above.append(_as_comment(cell))
-        else:
-            blocks.append("\n".join(["# %%", *above, cell.source.strip("\n")]))
-            above = []
-    prose = tuple(plain_lines(cell.source) for cell in notebook.cells if cell.kind == "markdown")
-    texts = tuple((cell.number, cell.source) for cell in notebook.cells)
-    return _Source("\n\n".join(blocks) + "\n", prose, texts, notebook.notes)
-
-
-def _as_comment(cell: Cell) -> str:
-    """Return a Markdown cell as comment lines: its headings, and the beginning of its first paragraph."""
-    lines = [line.strip() for line in plain_lines(cell.source).split("\n")]
-    headings = [line for line in lines if line.startswith("#")]
-    prose = [line for line in lines if line and not line.startswith(("#", "|", "<", "!", "```"))]
-    return "\n".join("# " + line[:_MAX_LINE] for line in [*headings[:3], *prose[:3]])
 
 
 def _name_secrets(secrets: tuple[Secret, ...]) -> str:

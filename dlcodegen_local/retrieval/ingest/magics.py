@@ -13,10 +13,39 @@ from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.retrieval.ingest.parsing import parse
 
 _CELL_MAGIC = re.compile(r"^(?:[ \t]*(?:#[^\n]*)?\n)*%%(\w+)([^\n]*)")
-# Cell magics whose body is Python that runs in the notebook.
-_TRANSPARENT = frozenset(
-    "capture debug heat local lprun memit memray_flamegraph mprun notify prun pycodestyle pyinstrument "
-    "python python3 scalene skip snakeviz time timeit wandb".split()
+# Cell magics whose body is no Python, or not of this notebook. The body of any other stays where it parses.
+_FOREIGN = frozenset(
+    [
+        *(
+            "bash",
+            "sh",
+            "script",
+            "cmd",
+            "system",
+            "sx",
+            "perl",
+            "ruby",
+            "R",
+            "julia",
+            "octave",
+            "cython",
+            "cpp",
+        ),
+        *(
+            "html",
+            "HTML",
+            "svg",
+            "SVG",
+            "javascript",
+            "js",
+            "latex",
+            "markdown",
+            "sql",
+            "bigquery",
+            "configure",
+        ),
+        *("writefile", "file", "python2", "pypy", "css", "rust", "mermaid"),
+    ]
 )
 _LINE_MAGIC = re.compile(
     r"^[ \t]*(?:[%!?]|(?:pip3?|conda|cd|apt|apt-get|wget|curl|git)[ \t]+[\w./~]+(?=\s|$))"
@@ -43,7 +72,7 @@ def strip_magics(source: str) -> Plain:
     if match := _CELL_MAGIC.match(source):
         name, arguments = match[1], match[2]
         writes_module = name in ("writefile", "file") and arguments.strip().endswith(".py")
-        if not (name in _TRANSPARENT or writes_module):
+        if name in _FOREIGN and not writes_module:
             return Plain("", language=f"%%{name}")
         head = match[0].count("\n") + 1
         source = "\n" * head + "\n".join(source.split("\n")[head:])
@@ -51,11 +80,17 @@ def strip_magics(source: str) -> Plain:
     if "get_ipython" not in source and _parses(source):
         return Plain(source, left_out)
     lines = []
-    for line in _logical_lines(source):
+    for line in _logical_lines(_dedent(source.replace("\u00a0", " "))):
         kept = _without_magic(line)
         left_out += kept != line
         lines.append(kept)
     return Plain("".join(lines), left_out)
+
+
+def _dedent(source: str) -> str:
+    """Return a cell without the indentation of its first line, as IPython runs it."""
+    first = re.match(r"\n*([ \t]+)\S", source)
+    return re.sub(rf"(?m)^{first[1]}", "", source) if first else source
 
 
 def _parses(source: str) -> bool:
@@ -99,7 +134,7 @@ def _inner_cell(call: str) -> str:
                 func=ast.Attribute(attr="run_cell_magic"),
                 args=[ast.Constant(value=str(name)), _, ast.Constant(value=str(body))],
             )
-        ) if name in _TRANSPARENT:
+        ) if name not in _FOREIGN:
             return "\n".join(indent + line for line in body.rstrip("\n").split("\n"))
     return indent + "pass" if indent else ""
 

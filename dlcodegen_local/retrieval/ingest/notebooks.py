@@ -5,13 +5,14 @@ never looked at.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import plain
 from dlcodegen_local.retrieval.ingest.decoding import strip_unseen
+from dlcodegen_local.retrieval.ingest.licence import licence_of_text
 from dlcodegen_local.retrieval.ingest.magics import strip_magics
 from dlcodegen_local.retrieval.ingest.parsing import parse
 
@@ -30,10 +31,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Notebook:
-    """Hold a notebook's readable cells in order, and notes on what was left out."""
+    """Hold a notebook's readable cells in order, notes on those left out, and how many magics were.
+
+    `licence` is the one that its metadata names, "" for none.
+    """
 
     cells: tuple[Cell, ...]
     notes: tuple[str, ...]
+    magics: int
+    licence: str
 
 
 def read_notebook(text: str) -> Notebook:
@@ -62,9 +68,7 @@ def read_notebook(text: str) -> Notebook:
         notes.append(f"{len(raw) - MAX_CELLS} cells after the first {MAX_CELLS} left out")
     if not any(cell.kind == "code" for cell in cells):
         raise ConfigError(f"has no code cell that can be read{': ' + notes[0] if notes else ''}", hint=_HINT)
-    if magics:
-        notes.append(f"{magics} magics left out" if magics > 1 else "1 magic left out")
-    return Notebook(tuple(cells), tuple(notes))
+    return Notebook(tuple(cells), tuple(notes), magics, _licence(table))
 
 
 def _read_json(text: str) -> Mapping[str, Any]:
@@ -102,6 +106,16 @@ def _language(table: Mapping[str, Any]) -> str:
     return ""
 
 
+def _licence(table: Mapping[str, Any]) -> str:
+    metadata = table.get("metadata")
+    for key in ("license", "licence"):
+        claim = metadata.get(key) if isinstance(metadata, dict) else None
+        for text in claim.values() if isinstance(claim, dict) else (claim,):
+            if isinstance(text, str) and (found := licence_of_text(f"License: {text}")):
+                return found
+    return ""
+
+
 def _read_cell(number: int, cell: object) -> tuple[Cell | None, int]:
     """Return a cell, None where it is empty or of no use, and how many magics it had.
 
@@ -111,7 +125,7 @@ def _read_cell(number: int, cell: object) -> tuple[Cell | None, int]:
     if not isinstance(cell, dict):
         raise ConfigError("it is not an object")
     kind = cell.get("cell_type")
-    if kind in ("raw", "html", "heading") and kind != "heading":
+    if kind in ("raw", "html"):
         return None, 0
     source = _source(cell)
     if kind == "heading":
@@ -137,8 +151,3 @@ def _source(cell: Mapping[str, Any]) -> str:
     if isinstance(source, Sequence) and all(isinstance(line, str) for line in source):
         return "".join(source)
     raise ConfigError("its source is not text")
-
-
-def code_cells(notebook: Notebook) -> Iterator[Cell]:
-    """Yield the cells of Python."""
-    return (cell for cell in notebook.cells if cell.kind == "code")

@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _ROOTS = {
-    "keras": "keras tf_keras keras_cv keras_nlp keras_hub tensorflow tensorflow_hub tensorflow_addons autokeras",
-    "torch": "torch torchvision torchaudio torchtext pytorch_lightning lightning lightning_fabric ignite timm "
-    "torch_geometric fastai accelerate",
+    "keras": (
+        *("keras", "tf_keras", "keras_cv", "keras_nlp", "keras_hub", "autokeras"),
+        *("tensorflow", "tensorflow_hub", "tensorflow_addons"),
+    ),
+    "torch": (
+        *("torch", "torchvision", "torchaudio", "torchtext", "torch_geometric", "timm", "fastai"),
+        *("lightning", "pytorch_lightning", "lightning_fabric", "ignite", "accelerate"),
+    ),
 }
-_FRAMEWORK_OF = {root: framework for framework, roots in _ROOTS.items() for root in roots.split()}
+_FRAMEWORK_OF = {root: framework for framework, roots in _ROOTS.items() for root in roots}
 _UNREAD = {
     "jax": "JAX",
     "flax": "JAX",
@@ -28,7 +33,12 @@ _BUILDERS = {
 }
 _TRAINERS = {
     "keras": frozenset({"fit", "fit_generator", "train_on_batch", "apply_gradients", "GradientTape"}),
-    "torch": frozenset({"backward", "Trainer", "zero_grad", "manual_backward"}),
+    "torch": frozenset(
+        [
+            *("backward", "Trainer", "zero_grad", "manual_backward"),
+            *("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "LBFGS"),
+        ]
+    ),
 }
 _SESSIONS = frozenset({"Session", "placeholder", "InteractiveSession"})
 

@@ -1,16 +1,91 @@
 """Secrets in code: keys, tokens, passwords and addresses that carry them.
 
-Own patterns: detect-secrets opens a socket as soon as one of its plugins is imported (they import
-requests), and flags hashes and long ids. Tests compare with it. What is found is named, never shown.
+Own patterns rather than detect-secrets: importing any of its plugins opens a socket (they import requests,
+whose import binds one), and its entropy rules flag hashes, images and long ids. The tests hold both against
+each other. What is found is named, never shown. Secrets that are put together at run time are not found.
 """
 
+import math
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+_ALLOWED = re.compile(r"pragma: ?(?:allow|white)list[ -](nextline[ -])?secret")
+
+# Formats of their own: whatever looks like this is one.
+_TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        ("AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)(?![0-9A-Z]*EXAMPLE\b)[0-9A-Z]{16}\b"),
+        ("GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b|\bgithub_pat_[A-Za-z0-9_]{22,255}\b"),
+        ("GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat)-[\w-]{20,}"),
+        ("Slack token", r"\bxox[abeprs]-(?=[\w-]*\d)[\w-]{10,}|\bxapp-\d-[\w-]{10,}"),
+        ("Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/T\w{6,}/\w{6,}/\w{16,}"),
+        ("Hugging Face token", r"\b(?:hf|api_org)_[A-Za-z0-9]{34,40}\b"),
+        ("OpenAI or Anthropic key", r"\bsk-(?=[\w-]{0,200}\d)(?=[\w-]{0,200}[A-Z])[\w-]{32,200}"),
+        ("Kaggle key", r"\bKGAT_[0-9a-f]{32}\b"),
+        ("Google key", r"\bAIza[\w-]{35}(?![\w-])|\bGOCSPX-[\w-]{28}\b|\bya29\.[\w-]{30,}"),
+        ("Stripe key", r"\b[sr]k_live_[0-9A-Za-z]{20,}"),
+        ("Twilio key", r"\b(?:AC|SK)[0-9a-f]{32}\b"),
+        ("SendGrid key", r"\bSG\.[\w-]{20,24}\.[\w-]{39,50}"),
+        ("npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
+        ("PyPI token", r"\bpypi-AgE[\w-]{50,}"),
+        ("Telegram token", r"\b\d{8,10}:AA[\w-]{33}(?![\w-])"),
+        ("Discord token", r"\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,38}(?![\w-])"),
+        ("Mailchimp key", r"\b[0-9a-f]{32}-us\d{1,2}\b"),
+        ("Databricks token", r"\bdapi[0-9a-f]{32}\b"),
+        ("Replicate token", r"\br8_[A-Za-z0-9]{37}\b"),
+        ("DigitalOcean token", r"\bdo[opr]_v1_[0-9a-f]{64}\b"),
+        ("Square token", r"\bsq0(?:csp|atp)-[\w-]{22,43}|\bEAAA[\w-]{60}\b"),
+        (
+            "Azure key",
+            r"(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,88}={0,2}|[?&]sig=[A-Za-z0-9%+/]{43,}",
+        ),
+        ("JSON web token", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+        ("private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
+        (
+            "bearer token",
+            r"(?i:\b(?:bearer|basic) +)(?=\S{0,200}\d)(?=\S{0,200}[A-Za-z])[\w.~+/-]{24,}=*",
+        ),
+    )
+)
+_URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s:/@'\"?#]{1,100}:([^\s/@'\"]{1,200})@[\w.$\[{<-]")
+_CONNECTION = re.compile(
+    r"(?i)\b(?:server|data source|host|uid|user id)\s*=[^'\"]{1,200};\s*(?:password|pwd)\s*=\s*([^;'\"]{3,100})"
+)
+
+# Names of what is kept secret, each at the end of a name, and the value that they get.
+_PASSWORD_NAME = r"(?:password|passwd|passphrase|\bpwd|_pwd|_pass)\d?"
+_KEY_NAME = (
+    r"(?:secret|token|api_?key|access_?key(?:_id)?|secret_?key|auth_?key|account_?key|private_?key|"
+    r"encryption_?key|credentials?|kaggle_key|webhook)\d?"
+)
+_TO = r"[\"']?\s*\]?\s*(?::\s*(?:str|Final|Optional\[str\])\s*)?(?:={1,2}|:=?|!=)\s*[rbuf]?"
+_DEFAULT = r"(?:get|getenv|setdefault|setenv|putenv|pop|set)\(\s*[\"']\w*"
+_TEXT = r"([\"'])(?P<value>[^\"'\n]{4,400})\1"
+_PASSWORD = re.compile(rf"(?i){_PASSWORD_NAME}{_TO}{_TEXT}")
+_PASSWORD_DEFAULT = re.compile(rf"(?i){_DEFAULT}{_PASSWORD_NAME}[\"']\s*,\s*{_TEXT}")
+_KEY = re.compile(rf"(?i){_KEY_NAME}{_TO}{_TEXT}")
+_KEY_DEFAULT = re.compile(rf"(?i){_DEFAULT}{_KEY_NAME}[\"']\s*,\s*{_TEXT}")
+_KEY_CALL = re.compile(
+    rf"(?i)\b(?:login|set_api_key|api_key|set_token|authenticate)\(\s*(?:key\s*=\s*)?{_TEXT}"
+)
+_KEY_BARE = re.compile(rf"(?i){_KEY_NAME}\s*[=:]\s*(?P<value>[\w+/.~-]{{20,200}}=*)(?=\s|$|[,;&])")
+_HEX_KEY = re.compile(r"\bkey[\"']?\s*[=:]\s*[\"'](?:[0-9a-f]{32}|[0-9a-f]{40})[\"']")
+
+_PLACEHOLDER = re.compile(
+    r"(?i)your|xxx|\*\*\*|\.\.\.|example|change[-_]?me|placeholder|dummy|fake|insert|replace|redacted|hidden|"
+    r"enter|todo|[<>{}$%]|^(?:\w*[-_ ])?(?:password|passwd|secret|token|key|pass|pwd|credentials?|none|"
+    r"null|test|string|str|text|input|hash|prompt|confirm|required|optional|true|false|username|user|field)"
+    r"(?:[-_ ]?\d+)?$"
+)
+_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$")
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Say what kind of secret stands where: `line` from 1, in its cell where there is one."""
+    """Say what kind of secret stands where: `line` from 1, within its cell where there is one."""
 
     kind: str
     line: int
@@ -18,20 +93,58 @@ class Secret:
 
 
 def find_secrets(text: str, cell: int | None = None) -> tuple[Secret, ...]:
-    """Return the secrets in a text, one for every line and kind; lines marked as allowed are passed over."""
-    found: dict[tuple[int, str], Secret] = {}
+    """Return the secrets in a text, at most one a line and kind.
+
+    Lines that say `pragma: allowlist secret` are passed over, as is the line after one that says
+    `pragma: allowlist nextline secret`.
+    """
+    found: list[Secret] = []
+    is_allowed_next = False
     for number, line in enumerate(text.split("\n"), start=1):
-        if _ALLOWED.search(line):
-            continue
-        for kind, pattern in _KINDS:
-            if pattern.search(line):
-                found.setdefault((number, kind), Secret(kind, number, cell))
-    return tuple(found[key] for key in sorted(found))
+        pragma = _ALLOWED.search(line)
+        if not (is_allowed_next or pragma):
+            found += [Secret(kind, number, cell) for kind in sorted(set(_kinds(line)))]
+        is_allowed_next = bool(pragma and pragma[1])
+    return tuple(found)
 
 
-_ALLOWED = re.compile(r"pragma: ?(?:allowlist|whitelist)[ -]secret")
-_KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("AWS key", re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b")),
-    ("GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})")),
-    ("private key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY")),
-)
+def _kinds(line: str) -> Iterator[str]:
+    for kind, pattern in _TOKENS:
+        if pattern.search(line):
+            yield kind
+    for pattern in (_URL, _CONNECTION):
+        if any(not _is_placeholder(match[1]) for match in pattern.finditer(line)):
+            yield "address with a password" if pattern is _URL else "connection string with a password"
+    for pattern in (_PASSWORD, _PASSWORD_DEFAULT):
+        if any(_is_password(match["value"]) for match in pattern.finditer(line)):
+            yield "password"
+    for pattern in (_KEY, _KEY_DEFAULT, _KEY_CALL, _KEY_BARE):
+        if any(_is_random(match["value"]) for match in pattern.finditer(line)):
+            yield "key or token"
+    if _HEX_KEY.search(line):
+        yield "key or token"
+
+
+def _is_placeholder(value: str) -> bool:
+    return bool(_PLACEHOLDER.search(value) or _ENVIRONMENT_NAME.match(value)) or len(set(value)) < 3
+
+
+def _is_password(value: str) -> bool:
+    """Say whether a value may be a password: one word that stands for nothing else."""
+    return " " not in value and not value.endswith(":") and not _is_placeholder(value)
+
+
+def _is_random(value: str) -> bool:
+    """Say whether a value looks drawn by lot: long, of letters and digits, no path, name or number."""
+    if len(value) < 16 or _is_placeholder(value) or not re.fullmatch(r"[\w+/.~:=-]+", value):
+        return False
+    digits = sum(char.isdigit() for char in value)
+    letters = sum(char.isalpha() for char in value)
+    is_path = "://" in value or value.count("/") > 2 or re.search(r"\.[a-z]{2,5}$", value)
+    return not is_path and digits >= 2 and letters >= 2 and _entropy(value) >= 3.0
+
+
+def _entropy(value: str) -> float:
+    """Return the bits a character of a text."""
+    counts = Counter(value).values()
+    return -sum(count / len(value) * math.log2(count / len(value)) for count in counts)
