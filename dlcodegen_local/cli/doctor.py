@@ -104,7 +104,8 @@ def _samples(paths: Paths) -> str:
 
     (bundled,) = find_pools(("bundled",), paths)
     samples = load_samples(bundled.folder)
-    load_index(RetrievalConfig((bundled,), paths.cache))
+    index = load_index(RetrievalConfig((bundled,), paths.cache), options.print_note)
+    index.search(samples[0].plan, 1)
     categories = {sample.plan.category for sample in samples}
     return f"{len(samples)} samples in {len(categories)} categories"
 

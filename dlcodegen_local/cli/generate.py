@@ -174,7 +174,7 @@ def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pl
     sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
     loaded = Engines(
         planner=engines.load_planner(config.planner) if need_planner else None,
-        index=engines.load_index(config.retrieval),
+        index=engines.load_index(config.retrieval, reporter.note),
         llm=engines.load_code_model(config.generation),
         verifier=Verifier(config.verification, sandbox, find_paths().cache),
     )

@@ -38,11 +38,6 @@ class Sample:
     smoke: dict[str, Any]
     pool: str
 
-    @property
-    def label(self) -> str:
-        """The id, with its pool where that is not the bundled one: what run records and projects name."""
-        return self.id if self.pool == "bundled" else f"{self.id} ({self.pool})"
-
 
 @dataclass(frozen=True)
 class SampleRecord:
@@ -104,7 +99,7 @@ def read_record(path: Path) -> SampleRecord:
             raise ArtifactError(f"{path} is larger than {_MAX_FILE_BYTES} bytes")
         table = json.loads(path.read_text(encoding="utf-8"))
         return SampleRecord(
-            id=_plain_text(path, "name", path.stem),
+            id=_plain_text(path, "name", path.stem, allowed=""),
             title=_plain_text(path, "title", str(table["title"])),
             requirement=_plain_text(path, "requirement", str(table["requirement"])),
             plan=Plan.from_dict(table["plan"]),
@@ -142,7 +137,7 @@ def read_sample(path: Path, pool: str) -> Sample:
     return Sample(**vars(record), source=source, pool=pool)
 
 
-def _plain_text(path: Path, what: str, text: str) -> str:
-    if (found := find_unplain(text)) is not None:
+def _plain_text(path: Path, what: str, text: str, allowed: str = "\t\n\r\f") -> str:
+    if (found := find_unplain(text, allowed)) is not None:
         raise ArtifactError(f"{path}: the {what} holds {found}", hint="restore the sample")
     return text
