@@ -50,7 +50,7 @@ class IntakeProgress:
         elif total:
             rate = (done - self._first) / max(now - self._began, 1e-3)
             left = (total - done) / rate if rate else 0.0
-            self._reporter.progress("", done, total, rate, left)
+            self._reporter.progress("done", done, total, rate, left)
 
     def done(self, text: str) -> None:
         """End the last stage."""
@@ -75,7 +75,13 @@ def intake_json(report: "IntakeReport") -> dict[str, Any]:
     return {
         "counts": {**counts_of(report), "gone": report.gone},
         "files": [
-            {"path": file.path, "status": kind_of(file), "reason": file.reason} for file in report.files
+            {
+                "path": file.path,
+                "status": kind_of(file),
+                "reason": file.reason,
+                "notes": list(file.notes),
+            }
+            for file in report.files
         ],
         "left_out": [{"path": path, "reason": reason} for path, reason in report.left_out],
         "missing_roots": list(report.missing_roots),
@@ -95,6 +101,8 @@ def print_intake(report: "IntakeReport") -> None:
         _print_lines(
             _WORDS[kind], [(file.path, file.reason) for file in report.files if kind_of(file) == kind]
         )
+    noted = [file for file in report.files if file.notes and kind_of(file) == "taken"]
+    _print_lines("taken in part", [(file.path, "; ".join(file.notes)) for file in noted])
     _print_lines("left out", report.left_out)
     for root in report.missing_roots:
         click.echo(f"{plain(root)} is not there; its samples are kept", err=True)

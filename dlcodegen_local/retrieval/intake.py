@@ -7,6 +7,7 @@ file's fault is that file's alone. Unchanged files are not read again, deleted o
 
 import contextlib
 import hashlib
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,10 @@ OnProgress = Callable[[str, int, int], None]
 _STEP_FILES = 16
 _STEP_S = 0.5
 _SETTLE_EVERY_S = 2.0
+_OUTCOMES = """
+    SELECT f.path, f.status, f.reason, e.notes
+    FROM files f LEFT JOIN examinations e ON e.digest = f.digest AND e.name = f.name
+"""
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,16 @@ class IntakeSettings:
 
 @dataclass(frozen=True)
 class FileReport:
-    """Say what became of a file: `status` as `pool status` names it, `reason` in one line."""
+    """Say what became of a file: `status` as `pool status` names it, `reason` in one line.
+
+    `notes` name what was left out of it, a line each.
+    """
 
     path: str
     status: str
     reason: str
     is_new: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -262,12 +271,11 @@ class _Intake:
         return gone
 
     def _reports(self, found: Walk) -> Iterator[FileReport]:
-        rows = {
-            str(row["path"]): row for row in self._database.execute("SELECT path, status, reason FROM files")
-        }
+        rows = {str(row["path"]): row for row in self._database.execute(_OUTCOMES)}
         for path in sorted({*(f.path for f in found.files), *(p.path for p in found.problems)}):
             row = rows.get(path)
             if row is None:  # below a removed folder, and never taken in
                 yield FileReport(path, "removed", "removed from the pool", False)
             else:
-                yield FileReport(path, row["status"], row["reason"], path not in self._kept)
+                notes = tuple(json.loads(row["notes"] or "[]"))
+                yield FileReport(path, row["status"], row["reason"], path not in self._kept, notes)

@@ -72,6 +72,7 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
             _check_version(database, folder)
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA secure_delete = ON")
             _migrate(database)
         except BaseException:
             database.close()

@@ -29,7 +29,7 @@ _SOURCE = """
 
 
 class TeamPool:
-    """Read the pool in a folder; implements `pools.Pool`."""
+    """Read the pool in a folder as it was when it was opened; implements `pools.Pool`."""
 
     def __init__(self, folder: Path, name: str = "team") -> None:
         """Open the database to read.
@@ -40,6 +40,9 @@ class TeamPool:
         self.name = name
         self.folder = folder
         self._database = open_to_read(folder)
+        with errors_of(folder):
+            self._database.execute("BEGIN")  # one snapshot: fingerprint, entries and samples agree
+            self._database.execute("SELECT count(*) FROM samples").fetchone()
 
     def close(self) -> None:
         """Close the database."""
@@ -70,7 +73,7 @@ class TeamPool:
             return self._database.execute(query, values).fetchall()
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every sample's entry, sorted by id, as they stand when the first is asked for.
+        """Yield every sample's entry, sorted by id.
 
         Raises:
             ArtifactError: a sample is damaged; names it.
