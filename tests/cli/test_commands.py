@@ -11,18 +11,30 @@ import pytest
 from dlcodegen_local.cli import cli
 from tests.cli.conftest import REPOSITORY
 
-COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "models", "doctor")
+COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "pool", "models", "doctor")
 LEAVES = (
     ("plan",),
     ("search",),
     ("generate",),
     ("verify",),
     ("evaluate", "plans"),
+    *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
     ("models", "list"),
     ("models", "info"),
     ("doctor",),
 )
-HEAVY = ("onnxruntime", "llama_cpp", "tantivy", "tokenizers", "numpy", "tensorflow", "keras", "torch", "rich")
+HEAVY = (
+    "onnxruntime",
+    "llama_cpp",
+    "tantivy",
+    "tokenizers",
+    "numpy",
+    "tensorflow",
+    "keras",
+    "torch",
+    "rich",
+    "pathspec",
+)
 
 
 def context_of(*path):
