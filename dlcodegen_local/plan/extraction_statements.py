@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from dlcodegen_local.plan.extraction_attributes import CONFIG_CLASS, CONFIG_NAMES
 from dlcodegen_local.plan.extraction_expressions import Evaluator, iterations
+from dlcodegen_local.plan.extraction_torch_methods import is_own_loss
 from dlcodegen_local.plan.extraction_trace import Trace
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
@@ -26,8 +27,13 @@ from dlcodegen_local.plan.extraction_values import (
 
 MAX_CALL_DEPTH = 24
 MAX_NAME_CHARS = 80
-_MODEL_BASE = re.compile(r"(?:^|\.)(?:Model|Functional|Sequential|LightningModule)$")
+_MODEL_BASE = re.compile(r"(?:^|\.)(?:Model|Functional|Sequential)$")
+_TORCH_BASE = re.compile(
+    r"^(?:torch\.)?nn\.(?:modules\.\w+\.)?(?:Module|Sequential)$|(?:^|\.)(?:LightningModule|MessagePassing)$|"
+    r"^transformers\.(?:\w*PreTrainedModel|PyTorchModelHubMixin)$|^torchvision\.models\.\w+"
+)
 _LAYER_BASE = re.compile(r"(?:^|\.)layers\.|(?:^|\.)Layer$")
+_LIGHTNING_STEPS = ("training_step", "configure_optimizers", "validation_step", "test_step")
 _EPOCH = re.compile(r"epoch", re.I)
 
 
@@ -64,7 +70,9 @@ class Interpreter(Evaluator):
 
     def _importfrom(self, node: ast.ImportFrom, scope: Scope) -> None:
         for alias in node.names:
-            if alias.name != "*":
+            if alias.name == "*":
+                self.has_torch_star |= (node.module or "").startswith("torch.nn")
+            else:
                 scope.names[alias.asname or alias.name] = Dotted(f"{node.module or ''}.{alias.name}")
 
     def _expr(self, node: ast.Expr, scope: Scope) -> None:
@@ -178,7 +186,7 @@ class Interpreter(Evaluator):
     def _classdef(self, node: ast.ClassDef, scope: Scope) -> None:
         bases = tuple(self.evaluate(base, scope) for base in node.bases)
         body = Scope(parent=scope)
-        cls = ClassValue(node.name, body.names, bases, _class_kind(bases), node)
+        cls = ClassValue(node.name, body.names, bases, _class_kind(bases, self.has_torch_star), node)
         body.parent = Scope({"__class__": cls}, parent=scope)
         with suppress(Jump):
             self.run_block(node.body, body)
@@ -275,6 +283,8 @@ class Interpreter(Evaluator):
         if cls.kind == "layer":
             return self.trace.new_layer(Layer(cls.name, tuple(args), kwargs))
         instance = Instance(cls)
+        if cls.kind == "torch":
+            return self._module(cls, instance, args, kwargs)
         if cls.kind == "model":
             model = self.trace.new_model(Model(instance=instance))
             self._initialise(model, cls, args, kwargs)
@@ -282,6 +292,44 @@ class Interpreter(Evaluator):
             return model
         self._initialise(instance, cls, args, kwargs)
         return instance
+
+    def _module(
+        self, cls: ClassValue, instance: Instance, args: list[Value], kwargs: dict[str, Value]
+    ) -> Value:
+        """Return a new PyTorch module, with its `forward` and the steps of its training followed."""
+        model = self.trace.new_model(Model(instance=instance, is_torch=True))
+        init = cls.lookup("__init__")
+        if isinstance(init, Function):
+            scope = self._bound(Function(init.node, init.scope, model), args, kwargs)
+            instance.attributes["hparams"] = Instance(None, dict(scope.names))
+        was_inside, following = self.trace.in_forward, self.trace.following
+        self.trace.in_forward, self.trace.following = False, []
+        self._initialise(model, cls, args, kwargs)
+        self.trace.following = [model]
+        model.inputs, model.outputs = self._follow_forward(model, cls)
+        for name in _LIGHTNING_STEPS:
+            step = cls.lookup(name)
+            if isinstance(step, Function) and "Lightning" in _base_names(cls):
+                self.run_function(Function(step.node, step.scope, model), [], {})
+        self.trace.in_forward, self.trace.following = was_inside, following
+        if not model.layers() and _has_own_weights(cls) and not is_own_loss(model):
+            model.parts = [self.trace.new_layer(Layer(cls.name, tuple(args), kwargs, is_torch=True))]
+        return model
+
+    def _follow_forward(self, model: Model, cls: ClassValue) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Follow the data through `forward`; return the tensors that go in and those that come out."""
+        forward = cls.lookup("forward")
+        if not isinstance(forward, Function):
+            return (), ()
+        arguments = forward.node.args
+        count = max(len(arguments.args) - len(arguments.defaults) - 1, 1)
+        inputs = tuple(Tensor(is_torch=True) for _ in range(count))
+        self.trace.in_forward = True
+        takes = len(arguments.args) > 1 or arguments.vararg is not None
+        bound = Function(forward.node, forward.scope, model)
+        result = self.run_function(bound, list(inputs) if takes else [], {})
+        self.trace.in_forward = False
+        return inputs, tuple(tensors_in(result))
 
     def _initialise(self, owner: Value, cls: ClassValue, args: list[Value], kwargs: dict[str, Value]) -> None:
         init = cls.lookup("__init__")
@@ -311,16 +359,36 @@ class Interpreter(Evaluator):
         model.outputs = tuple(tensors_in(result))
 
 
-def _class_kind(bases: tuple[Value, ...]) -> str:
+def _class_kind(bases: tuple[Value, ...], has_torch_star: bool) -> str:
     for base in bases:
         if isinstance(base, ClassValue) and base.kind:
             return base.kind
         path = base.path if isinstance(base, Dotted) else base.text if isinstance(base, Symbol) else ""
+        if _TORCH_BASE.search(path) or (path == "Module" and has_torch_star):
+            return "torch"
         if _MODEL_BASE.search(path):
             return "model"
         if _LAYER_BASE.search(path):
             return "layer"
     return ""
+
+
+def _base_names(cls: ClassValue) -> str:
+    """Return the names of a class's bases, and of theirs, as one text."""
+    names = ""
+    waiting: list[Value] = list(cls.bases)
+    while waiting:
+        base = waiting.pop()
+        names += f" {base.path if isinstance(base, Dotted) else getattr(base, 'text', '')}"
+        waiting.extend(base.bases if isinstance(base, ClassValue) else ())
+    return names
+
+
+def _has_own_weights(cls: ClassValue) -> bool:
+    return any(
+        isinstance(node, ast.Attribute | ast.Name) and "Parameter" in ast.unparse(node)
+        for node in ast.walk(cls.node)
+    )
 
 
 def _is_generator(node: ast.AST) -> bool:
