@@ -34,6 +34,7 @@ _TORCH_BASE = re.compile(
 )
 _LAYER_BASE = re.compile(r"(?:^|\.)layers\.|(?:^|\.)Layer$")
 _LIGHTNING_STEPS = ("training_step", "configure_optimizers", "validation_step", "test_step")
+_STEPS = ("backward", "manual_backward", "apply_gradients", "minimize")
 _EPOCH = re.compile(r"epoch", re.I)
 
 
@@ -124,7 +125,7 @@ class Interpreter(Evaluator):
         if epochs is not None:
             self.trace.record("epochs", Symbol("for"), (epochs,))
         else:
-            items = iterations(self.evaluate(node.iter, scope))
+            items = self._items_of(node, scope)
         for item in items if items is not None else [Symbol("")]:
             self.bind(node.target, item, scope)
             try:
@@ -136,6 +137,21 @@ class Interpreter(Evaluator):
 
     _asyncfor = _for
 
+    def _items_of(self, node: ast.For, scope: Scope) -> list[Value] | None:
+        """Return what a loop runs through; a training loop's body is followed once."""
+        items = iterations(self.evaluate(node.iter, scope))
+        trains = any(isinstance(item, ast.Attribute) and item.attr in _STEPS for item in ast.walk(node))
+        if not trains:
+            return items
+        if isinstance(node.iter, ast.Call) and ast.unparse(node.iter.func) in ("range", "trange"):
+            bounds = [number_of(self.evaluate(arg, scope)) for arg in node.iter.args]
+            known = [bound for bound in bounds if bound is not None]
+            if known and len(known) == len(bounds):
+                self.trace.record(
+                    "loop", Symbol("for"), (known[0] if len(known) == 1 else known[1] - known[0],)
+                )
+        return items[:1] if items and not isinstance(items[0], int) else None
+
     def _epochs_of(self, node: ast.For, scope: Scope) -> Value | None:
         """Return how often a training loop runs, None where the loop is no such one."""
         call = node.iter
@@ -143,7 +159,7 @@ class Interpreter(Evaluator):
         if not _EPOCH.search(names):
             return None
         while isinstance(call, ast.Call) and not (
-            isinstance(call.func, ast.Name) and call.func.id == "range"
+            isinstance(call.func, ast.Name) and call.func.id in ("range", "trange")
         ):
             call = call.args[0] if call.args else ast.Constant(None)
         if not isinstance(call, ast.Call):
