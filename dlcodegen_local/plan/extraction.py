@@ -63,8 +63,11 @@ def extract(source: str) -> Extraction:
         layers = tuple(_clean(layer_text(layer, is_full=False))[:MAX_LAYER_CHARS] for layer in found)
         loss = fields.loss()
         output = _clean(fields.output_shape())
+        metric = _clean(fields.metric())
         plan = Plan(
-            category=guess_category(Evidence(source, _prose(source, tree), layers, loss, output.count(","))),
+            category=guess_category(
+                Evidence(source, _prose(source, tree), layers, loss, metric, output.count(","))
+            ),
             dataset_input=_clean(fields.input_shape()),
             dataset_output=output,
             preprocess=describe_preprocessing(source, has_images(layers)),
@@ -74,7 +77,7 @@ def extract(source: str) -> Extraction:
             learning_rate=fields.learning_rate(),
             batch_size=fields.batch_size(),
             epochs=fields.epochs(),
-            metric=_clean(fields.metric()),
+            metric=metric,
         )
         return Extraction(plan, tuple(layer_text(layer) for layer in found), tuple(fields.metrics()))
     except RecursionError as exc:

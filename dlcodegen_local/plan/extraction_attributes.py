@@ -74,6 +74,8 @@ def subscript_of(owner: Value, key: Value, text: str) -> Value:
         if isinstance(key, Symbol) and (choices := list(owner.values())) and all(map(_is_callable, choices)):
             return choices[0]  # Which one is not known: the first that the code lists.
         return owner.get(key, Symbol(text)) if isinstance(key, str | int | float) else Symbol(text)
+    if isinstance(owner, Dotted) and isinstance(key, str):
+        return Dotted(f"{owner.path.removesuffix('.__dict__')}.{key}")
     if isinstance(owner, list | tuple | str):
         if isinstance(key, int) and -len(owner) <= key < len(owner):
             return owner[key]

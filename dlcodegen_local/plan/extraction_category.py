@@ -8,16 +8,20 @@ from dlcodegen_local.plan.categories import CATEGORIES
 
 _TEXT_LAYERS = r"\b(?:Embedding\(|TextVectorization|\w*(?:Token|Position|Positional)Embedding|TFBert\w*)"
 _IMAGE_LAYERS = (
-    r"\b(?:\w*Conv2D|VGG|ResNet|EfficientNet|MobileNet|DenseNet|Inception|Xception|"
+    r"\b(?:\w*Conv2D|Convolution2D|VGG|ResNet|EfficientNet|MobileNet|DenseNet|Inception|Xception|"
     r"ConvNeXt|NASNet|RandomFlip)"
 )
 _IMAGE_WORDS = r"\bimages?\b|\brgb\b|\bpixels?\b|\bimread\b|\bimg\b"
+_IMAGE_SETS = r"mnist\b|\bcifar ?1|\bimagenet\b|\bsvhn\b|\bceleb ?a\b|\bimage folder\b|\blsun\b"
+_GENERATIVE = (
+    r"\bgan\b|dcgan|wgan|discriminator|diffusion|variational|\bvae\b|reparam|\bfixed noise\b|generative"
+)
 
 # category -> (pattern, weight) pairs, searched in the code's words (lower-case, split at capitals).
 _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     "Image Classification": ((r"classify images|image classif", 1.5),),
     "Image Segmentation": ((r"segment|u ?net\b|\bmasks?\b", 2), (r"dice|\biou\b|jaccard|tversky", 1.5)),
-    "Object Detection": ((r"object detect|yolo|anchor|bounding box|bbox|\bboxes\b", 2.5),),
+    "Object Detection": ((r"object detect|yolo|anchor box|\banchors\b|bounding box|bbox|\bboxes\b", 2.5),),
     "Image-to-Image": (
         (r"super resolution|srgan|\bpsnr\b|denois|dehaz|colori[sz]|deblur|inpaint|restor", 4),
         (r"cycle ?gan|pix2pix|style transfer|high resolution", 3),
@@ -27,10 +31,11 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     "Image-to-Text": ((r"caption|\bocr\b|license plate|text recogn|captcha|handwrit\w+ recog", 4),),
     "Image Regression": (
         (r"keypoint|landmark|age estimat|localiz|head pose|regression", 1.5),
-        (r"crowd|density map|count people", 3),
+        (r"\bcrowd|\bdensity\b|count people", 3),
     ),
     "Text Classification": (
         (r"sentiment|text class|spam|toxic|review|fake news|tweet|intent\b|injection", 2),
+        (r"\breuters\b|\bimdb\b|newsgroups|ag news|\byelp\b", 2),
     ),
     "Text Generation": (
         (r"text generat|language model|next token|next word|poem|lyrics|chat ?bot|char rnn", 3),
@@ -40,7 +45,10 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
         (r"translat|\bnmt\b|bilingual|english (?:to )?\w+ sentence|seq2seq|sequence to sequence", 3),
         (r"\b(?:src|trg|source|target) vocab|(?:en|de)coder inputs?", 1),
     ),
-    "Question Answering": ((r"question answer|\bsquad\b|answer start|start (?:position|logit)", 4),),
+    "Question Answering": (
+        (r"question answer|\bsquad\b|answer start|start (?:position|logit)", 4),
+        (r"\bquestions?\b", 1.5),
+    ),
     "Token Classification": (
         (
             r"named entit|\bner\b|pos tag|token class|sequence label|\btaggers?\b|\bbio tags?\b",
@@ -67,6 +75,7 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     "Anomaly Detection": ((r"anomal(?:y|ies|ous) (?:detect|score)|novelty|reconstruction error|fraud", 3),),
     "Reinforcement Learning": (
         (r"reinforcement|q learning|\bdqn\b|replay buffer|epsilon greedy|\bagent\b|policy|\bgym\b|reward", 2),
+        (r"\benv (?:step|reset)\b|action space|select action", 2),
     ),
     "Graph Learning": (
         (r"\bgraphs?\b (?:conv|neural|attention|net)|\bgcn\b|\bgat\b|adjacency|node class|\bgnn\b", 4),
@@ -114,6 +123,7 @@ class Evidence:
     prose: str
     layers: Sequence[str]
     loss: str
+    metric: str = ""
     output_axes: int = 0
 
 
@@ -131,12 +141,16 @@ def guess_category(evidence: Evidence) -> str:
                 count = len(re.findall(pattern, text))
                 scores[category] += factor * weight * min(count, 6) / 3
     layers = " ".join(evidence.layers)
-    if has_images(evidence.layers) or len(re.findall(_IMAGE_WORDS, texts[0][0])) > 8:
+    if (
+        has_images(evidence.layers)
+        or re.search(_IMAGE_SETS, texts[0][0])
+        or len(re.findall(_IMAGE_WORDS, texts[0][0])) > 8
+    ):
         _score_images(scores, evidence, layers)
     else:
         _score_other(scores, evidence, layers)
     if "Conv3D" in layers or "ConvLSTM2D" in layers:
-        scores["Video Classification"] += 4
+        scores["Video Classification"] += 6
     return max(CATEGORIES, key=lambda category: (scores[category], -CATEGORIES.index(category)))
 
 
@@ -161,14 +175,19 @@ def has_images(layers: Sequence[str]) -> bool:
 def _score_images(scores: dict[str, float], evidence: Evidence, layers: str) -> None:
     last = evidence.layers[-1] if evidence.layers else ""
     ends_dense = evidence.output_axes == 1 or (evidence.output_axes == 0 and "Dense(" in layers[-120:])
+    is_generative = len(re.findall(_GENERATIVE, _plain(evidence.source))) > 2
     is_map = not ends_dense and last.startswith(("Conv2D", "Activation", "Subtract", "Add", "Rescaling"))
-    regression = _is_regression(evidence.loss)
-    if ends_dense:
+    regression = _is_regression(evidence.loss) or _is_regression(evidence.metric)
+    if ends_dense and len(re.findall(r"autoencoder|auto encoder|reconstruct", _plain(evidence.source))) > 1:
+        scores["Image-to-Image"] += 4
+    elif ends_dense:
         scores["Image Regression" if regression else "Image Classification"] += 6
         scores["Image Regression"] -= 0 if regression else 2
         scores["Image-to-Text"] += 3 if re.search(_TEXT_LAYERS, layers) else 0
     if is_map:
-        scores["Image-to-Image" if regression else "Image Segmentation"] += 4
+        is_picture = regression or "tanh" in last or is_generative
+        scores["Image-to-Image" if is_picture else "Image Segmentation"] += 4
+    scores["Image Generation"] += 5 if is_generative else 0
     scores["Image-to-Text"] += 5 if "ctc" in evidence.loss or "ctc_" in evidence.source else 0
     scores["Image Generation"] += 2 if "Conv2DTranspose" in layers and "LeakyReLU" in layers else -1
     for category in ("Text Classification", "Text Generation", "Translation", "Tabular Classification"):
@@ -201,7 +220,7 @@ def _score_other(scores: dict[str, float], evidence: Evidence, layers: str) -> N
 
 
 def _is_regression(loss: str) -> bool:
-    return bool(re.search(r"mean_(?:squared|absolute)|huber|log_cosh|rmse|smape", loss))
+    return bool(re.search(r"mean_(?:squared|absolute)|huber|log_cosh|rmse|smape|_mae\b|_mse\b", loss))
 
 
 def _plain(text: str) -> str:

@@ -168,14 +168,14 @@ class Evaluator(Assignments):
     def _boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
         stop = isinstance(node.op, ast.Or)
         last: Value = None
+        is_open = False
         for item in node.values:
             last = self.evaluate(item, scope)
             truth = self.truth(last)
-            if truth is None:
-                return Symbol(shorten(ast.unparse(node)))
             if truth is stop:
-                return last
-        return last
+                return last if not is_open else stop
+            is_open = is_open or truth is None
+        return Symbol(shorten(ast.unparse(node))) if is_open else last
 
     def _compare(self, node: ast.Compare, scope: Scope) -> Value:
         values = [self.evaluate(item, scope) for item in (node.left, *node.comparators)]
@@ -328,6 +328,8 @@ class Evaluator(Assignments):
         path = function.path if isinstance(function, Dotted) else function.text
         torch = torch_path(function, self.has_torch_star)
         if torch is not None:
+            if torch.endswith(".data_parallel") and args and isinstance(args[0], Layer | Model):
+                return self.call(args[0], args[1:2], {}, ast.Call(ast.Constant(""), [], []))
             known = torch_call(self.trace, torch, tuple(args), kwargs, text)
             if known is not None:
                 return known

@@ -181,10 +181,12 @@ def _namespace_method(
     """Follow argparse: options with their defaults become attributes of what `parse_args` returns."""
     if name == "add_argument":
         option = next((arg for arg in args if isinstance(arg, str) and arg.startswith("--")), None)
-        if isinstance(option, str) and "default" in kwargs:
+        switched = kwargs.get("action")
+        default = kwargs.get("default", switched == "store_false" if isinstance(switched, str) else None)
+        if isinstance(option, str) and ("default" in kwargs or switched in ("store_true", "store_false")):
             target = kwargs.get("dest")
             key = target if isinstance(target, str) else option.lstrip("-").replace("-", "_")
-            owner.attributes[key] = kwargs["default"]
+            owner.attributes[key] = default
         return None
     if name in ("add_argument_group", "add_mutually_exclusive_group", "parse_args"):
         return owner

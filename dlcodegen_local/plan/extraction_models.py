@@ -2,7 +2,7 @@
 
 from dlcodegen_local.plan.extraction_torch import owners_of
 from dlcodegen_local.plan.extraction_trace import Trace
-from dlcodegen_local.plan.extraction_values import Layer, Model
+from dlcodegen_local.plan.extraction_values import Layer, Model, layer_text
 
 _Held = list[tuple[Model, frozenset[int]]]
 
@@ -13,7 +13,7 @@ def main_models(trace: Trace) -> list[Model]:
     Of PyTorch's models these are all that an optimizer is given, in the order of their first use.
     """
     filled = [model for model in trace.models if model.layers()]
-    if filled and all(model.is_torch for model in filled):
+    if trace.layers and all(part.is_torch for part in [*filled, *trace.layers]):
         return _torch_models(trace, filled)
     trained = [event.owner for event in trace.events if event.kind in ("fit", "compile")]
     chosen = [model for model in filled if any(model is owner for owner in trained)]
@@ -21,7 +21,7 @@ def main_models(trace: Trace) -> list[Model]:
     if fitted:
         return [fitted[-1]]
     outer = _outer(chosen or filled)
-    return outer[:1] if chosen and outer else outer
+    return outer[:1] if chosen and outer else _different(outer)
 
 
 def _torch_models(trace: Trace, filled: list[Model]) -> list[Model]:
@@ -38,8 +38,20 @@ def _torch_models(trace: Trace, filled: list[Model]) -> list[Model]:
             held.append((around[0], frozenset(layers)))
         chosen.update({id(model): model for model in around[:1]})
     used = [model for model in outer if model.order >= 0]
-    models = list(chosen.values()) or used or outer
+    models = list(chosen.values()) or _different(used or outer)
     return sorted(models, key=lambda model: (model.order < 0, model.order))
+
+
+def _different(models: list[Model]) -> list[Model]:
+    """Return the models that do not repeat an earlier one layer by layer, as a target network does."""
+    seen: set[tuple[str, ...]] = set()
+    kept: list[Model] = []
+    for model in models:
+        layers = tuple(layer_text(layer) for layer in model.layers())
+        if layers not in seen:
+            kept.append(model)
+        seen.add(layers)
+    return kept
 
 
 def _outer(models: list[Model]) -> list[Model]:

@@ -34,6 +34,9 @@ _PREFIX = re.compile(
     r"^(?:test|val(?:id(?:ation)?)?|train(?:ing)?|mean|avg|average|best|final|total|running|compute|calculate|"
     r"calc|get|binary|epoch|eval|batch|top1?)_"
 )
+_NO_VARIABLES = re.compile(
+    r".{0,2}|.*crossentropy|kld?|f1|kl_divergence|.*divergence|ap|auc_|bce|cer|map|fid"
+)
 _NO_METRICS = {"loss", "map", "iou_loss", "mean", "em", "cosine", "recall_score", "l1", "reward", "log_loss"}
 
 
@@ -57,7 +60,7 @@ def named_metrics(tree: ast.Module) -> list[str]:
         elif isinstance(node, ast.FunctionDef):
             functions.append(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            variables.append(node.id)
+            variables += [] if _NO_VARIABLES.fullmatch(node.id.lower()) else [node.id]
         compared = compared or _counts_hits(node)
     found = [name for text in (*keys, *functions, *variables) if (name := _metric(text))]
     if compared:

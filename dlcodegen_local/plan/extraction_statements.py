@@ -7,6 +7,7 @@ from contextlib import suppress
 from dlcodegen_local.plan.extraction_attributes import CONFIG_CLASS, CONFIG_NAMES
 from dlcodegen_local.plan.extraction_expressions import Evaluator, iterations
 from dlcodegen_local.plan.extraction_torch_methods import is_own_loss
+from dlcodegen_local.plan.extraction_torch_names import has_no_weights, translate_layer
 from dlcodegen_local.plan.extraction_trace import Trace
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
@@ -14,6 +15,7 @@ from dlcodegen_local.plan.extraction_values import (
     Function,
     Instance,
     Layer,
+    Method,
     Model,
     Scope,
     Setting,
@@ -35,6 +37,16 @@ _TORCH_BASE = re.compile(
 _LAYER_BASE = re.compile(r"(?:^|\.)layers\.|(?:^|\.)Layer$")
 _LIGHTNING_STEPS = ("training_step", "configure_optimizers", "validation_step", "test_step")
 _STEPS = ("backward", "manual_backward", "apply_gradients", "minimize")
+_TORCH_LAYERS = (
+    "Linear",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose2d",
+    "BatchNorm2d",
+    "LayerNorm",
+    "Embedding",
+)
 _EPOCH = re.compile(r"epoch", re.I)
 
 
@@ -143,7 +155,12 @@ class Interpreter(Evaluator):
         trains = any(isinstance(item, ast.Attribute) and item.attr in _STEPS for item in ast.walk(node))
         if not trains:
             return items
-        if isinstance(node.iter, ast.Call) and ast.unparse(node.iter.func) in ("range", "trange"):
+        is_step = re.search(r"step|iter|batch|idx", ast.unparse(node.target))
+        if (
+            not is_step
+            and isinstance(node.iter, ast.Call)
+            and ast.unparse(node.iter.func) in ("range", "trange")
+        ):
             bounds = [number_of(self.evaluate(arg, scope)) for arg in node.iter.args]
             known = [bound for bound in bounds if bound is not None]
             if known and len(known) == len(bounds):
@@ -297,7 +314,7 @@ class Interpreter(Evaluator):
     def instantiate(self, cls: ClassValue, args: list[Value], kwargs: dict[str, Value]) -> Value:
         """Return a new object: a layer by its name, a model with its data flow followed, or an instance."""
         if cls.kind == "layer":
-            return self.trace.new_layer(Layer(cls.name, tuple(args), kwargs))
+            return self.trace.new_layer(_own_layer(cls, tuple(args), kwargs))
         instance = Instance(cls)
         if cls.kind == "torch":
             return self._module(cls, instance, args, kwargs)
@@ -308,6 +325,16 @@ class Interpreter(Evaluator):
             return model
         self._initialise(instance, cls, args, kwargs)
         return instance
+
+    def call(self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.Call) -> Value:
+        """Return what calling a value yields; fitting a model follows its own training step."""
+        result = super().call(function, args, kwargs, node)
+        if isinstance(function, Method) and function.name == "fit" and isinstance(function.owner, Model):
+            instance = function.owner.instance
+            step = instance.cls.lookup("train_step") if instance is not None and instance.cls else None
+            if isinstance(step, Function):
+                self.run_function(Function(step.node, step.scope, function.owner), [Symbol("data")], {})
+        return result
 
     def _module(
         self, cls: ClassValue, instance: Instance, args: list[Value], kwargs: dict[str, Value]
@@ -328,7 +355,8 @@ class Interpreter(Evaluator):
             if isinstance(step, Function) and "Lightning" in _base_names(cls):
                 self.run_function(Function(step.node, step.scope, model), [], {})
         self.trace.in_forward, self.trace.following = was_inside, following
-        if not model.layers() and _has_own_weights(cls) and not is_own_loss(model):
+        learns = any(not has_no_weights(layer) for layer in model.layers())
+        if not learns and _has_own_weights(cls) and not is_own_loss(model):
             model.parts = [self.trace.new_layer(Layer(cls.name, tuple(args), kwargs, is_torch=True))]
         return model
 
@@ -382,11 +410,23 @@ def _class_kind(bases: tuple[Value, ...], has_torch_star: bool) -> str:
         path = base.path if isinstance(base, Dotted) else base.text if isinstance(base, Symbol) else ""
         if _TORCH_BASE.search(path) or (path == "Module" and has_torch_star):
             return "torch"
+        if path.startswith("torch.nn.") and path.rsplit(".", 1)[-1] in _TORCH_LAYERS:
+            return "layer"
         if _MODEL_BASE.search(path):
             return "model"
         if _LAYER_BASE.search(path):
             return "layer"
     return ""
+
+
+def _own_layer(cls: ClassValue, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Layer:
+    """Return a layer of the code's own; one of PyTorch's with a new name and nothing else is that layer."""
+    base = cls.bases[0] if cls.bases else None
+    is_torch = isinstance(base, Dotted) and base.path.startswith("torch.")
+    made = translate_layer(base.name, args, kwargs) if isinstance(base, Dotted) and is_torch else None
+    layer = made[0] if made and "__init__" not in cls.attributes else Layer(cls.name, args, kwargs)
+    layer.is_torch = is_torch
+    return layer
 
 
 def _base_names(cls: ClassValue) -> str:

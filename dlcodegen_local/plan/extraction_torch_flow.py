@@ -150,15 +150,19 @@ def _tensor_layer(
         return Layer("Flatten") if start == 1 and len(args) < 2 and "end_dim" not in kwargs else None
     if name in ("view", "reshape"):
         sizes = list(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else list(args)
-        return _viewed(sizes, rank)
+        return _viewed(sizes, tensor.shape)
     if name in ("mean", "amax", "max"):
         return _pooled("Average" if name == "mean" else "Max", rank, args, kwargs)
     return None
 
 
-def _viewed(sizes: list[Value], rank: int | None) -> Layer | None:
-    if len(sizes) == 2 and rank != 1:
-        return Layer("Flatten")
+def _viewed(sizes: list[Value], shape: tuple[Value, ...] | None) -> Layer | None:
+    """Return what a view stands for: flattening what is not flat, or giving a vector axes."""
+    rank = len(shape) if shape is not None else None
+    if len(sizes) == 2:
+        merges = isinstance(sizes[0], Symbol) and "*" in sizes[0].text
+        keeps_last = shape is not None and rank == 2 and sizes[1] == shape[-1]
+        return None if rank == 1 or sizes[1] == 1 or merges or keeps_last else Layer("Flatten")
     if rank == 1 and len(sizes) in (3, 4) and all(isinstance(size, int) for size in sizes[1:]):
         return Layer("Reshape", (last_channels(tuple(sizes[1:])),))
     return None
