@@ -1,8 +1,9 @@
 """Read a plan off Keras or PyTorch code, from its syntax tree alone: nothing of the code is ever run.
 
 Guarantees a valid plan for everything that parses; fields that the code leaves open stay open. Layers
-stand in the order in which data flows, in Keras' words for PyTorch too, with names of settings replaced by their values where these are
-known. Does not follow code in other files, nor code that builds models by reflection.
+stand in the order in which data flows, in Keras' words for PyTorch too, with names of settings replaced
+by their values where these are known. Does not follow code in other files, nor code that builds models by
+reflection.
 """
 
 import ast
@@ -18,7 +19,8 @@ from dlcodegen_local.plan.extraction_category import (
     has_images,
 )
 from dlcodegen_local.plan.extraction_fields import Fields
-from dlcodegen_local.plan.extraction_statements import Interpreter, Jump
+from dlcodegen_local.plan.extraction_interpreter import Interpreter
+from dlcodegen_local.plan.extraction_statements import Jump
 from dlcodegen_local.plan.extraction_trace import BudgetSpentError, Trace
 from dlcodegen_local.plan.extraction_uncalled import follow_uncalled
 from dlcodegen_local.plan.extraction_values import layer_text

@@ -110,7 +110,8 @@ def _table(value: Value, kwargs: dict[str, Value]) -> dict[Value, Value] | None:
         return {**value, **kwargs}
     if not isinstance(value, list | tuple):
         return None
-    pairs = [item for item in value if isinstance(item, list | tuple) and len(item) == 2]
+    pairs = [(item[0], item[1]) for item in value if isinstance(item, list | tuple) and len(item) == 2]
     if len(pairs) != len(value) or not all(isinstance(key, str | int) for key, _ in pairs):
         return None
-    return {**dict(pairs), **kwargs}
+    table: dict[Value, Value] = dict(pairs)
+    return table | kwargs

@@ -112,7 +112,7 @@ class Fields:
         )
 
     def _computed_loss(self) -> str:
-        """Return the loss that a training loop computes: one that it goes back from, else one that it names."""
+        """Return the loss that a training loop computes: one it goes back from, else one that it names."""
         calls = self.trace.of_kind("loss call")
         starts = [event.owner for event in self.trace.of_kind("backward")]
         behind = _ancestors(starts)

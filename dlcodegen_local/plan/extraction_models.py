@@ -13,7 +13,8 @@ def main_models(trace: Trace) -> list[Model]:
     Of PyTorch's models these are all that an optimizer is given, in the order of their first use.
     """
     filled = [model for model in trace.models if model.layers()]
-    if trace.layers and all(part.is_torch for part in [*filled, *trace.layers]):
+    made: list[Layer | Model] = [*filled, *trace.layers]
+    if made and all(part.is_torch for part in made):
         return _torch_models(trace, filled)
     trained = [event.owner for event in trace.events if event.kind in ("fit", "compile")]
     chosen = [model for model in filled if any(model is owner for owner in trained)]

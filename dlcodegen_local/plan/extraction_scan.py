@@ -47,7 +47,7 @@ def called_losses(tree: ast.Module) -> list[str]:
 
 
 def named_metrics(tree: ast.Module) -> list[str]:
-    """Return the metrics that code computes by hand: by keys of tables, then by functions, then by variables."""
+    """Return the metrics that code computes by hand: keys of tables, then functions, then variables."""
     keys: list[str] = []
     functions: list[str] = []
     variables: list[str] = []

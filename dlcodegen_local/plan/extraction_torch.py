@@ -149,18 +149,18 @@ def call_torch_layer(trace: Trace, layer: Layer, args: tuple[Value, ...], kwargs
 def _setting(
     trace: Trace, path: str, name: str, args: tuple[Value, ...], kwargs: dict[str, Value]
 ) -> Setting | None:
-    if ".lr_scheduler." in path or name.startswith("get_") and "schedule" in name:
+    if ".lr_scheduler." in path or (name.startswith("get_") and "schedule" in name):
         return Setting("schedule", name, args, kwargs)
     if (".optim" in path or name in ("AdamW", "Adafactor")) and name[:1].isupper():
         rate = kwargs.get("lr", kwargs.get("learning_rate", args[1] if len(args) > 1 else _RATES.get(name)))
         setting = Setting("optimizer", name, (), {"learning_rate": _group_rate(rate, args)})
         trace.record("optimizer", setting, args[:1] or tuple(kwargs.values())[:1])
         return setting
-    if name in _LOSSES and name[:1].isupper() or re.fullmatch(r"[A-Z]\w*Loss", name):
+    if (name in _LOSSES and name[:1].isupper()) or re.fullmatch(r"[A-Z]\w*Loss", name):
         setting = Setting("loss", _LOSSES.get(name, name), (), kwargs)
         trace.record("loss", setting)
         return setting
-    if "torchmetrics" in path or ".metrics." in path and name[:1].isupper():
+    if "torchmetrics" in path or (".metrics." in path and name[:1].isupper()):
         setting = Setting("metric", _VARIANT.sub("", name), args, kwargs)
         trace.record("metric", setting)
         return setting
@@ -219,7 +219,7 @@ def _module(
 
 
 def sequence_parts(trace: Trace, value: Value) -> list[Layer | Model]:
-    """Return the parts of a sequence of modules; a module without weights that is given twice counts twice."""
+    """Return the parts of a sequence; a module without weights that is given twice counts twice."""
     parts: list[Layer | Model] = []
     seen: set[int] = set()
     for part in parts_of(value):

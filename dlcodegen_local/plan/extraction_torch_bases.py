@@ -1,4 +1,4 @@
-"""Pretrained architectures of PyTorch's libraries, each one layer of the plan by the name that it is known by."""
+"""Pretrained architectures of PyTorch's libraries: each is one layer of a plan, by its well-known name."""
 
 import re
 
@@ -41,14 +41,15 @@ _FAMILIES = {
 }
 _KEPT_OPTIONS = ("weights", "pretrained", "num_classes", "in_channels", "classes", "encoder_name")
 # What a module can do, against what it is made of.
-MODULE_METHODS = frozenset(
-    """add_module append apply buffers bfloat16 children compile cpu cuda double eval extra_repr float
-    forward get_buffer get_parameter get_submodule half insert load_state_dict modules named_buffers
-    named_children named_modules named_parameters parameters register_buffer register_forward_hook
-    register_module register_parameter requires_grad_ share_memory state_dict to to_empty train type
-    zero_grad save_hyperparameters log log_dict backward manual_backward optimizers generate fit
-    save_pretrained push_to_hub freeze unfreeze extend""".split()
-)
+_METHOD_NAMES = """
+add_module append apply backward bfloat16 buffers children compile cpu cuda double eval extend extra_repr
+fit float forward freeze generate get_buffer get_parameter get_submodule half insert load_state_dict log
+log_dict manual_backward modules named_buffers named_children named_modules named_parameters optimizers
+parameters push_to_hub register_buffer register_forward_hook register_module register_parameter
+requires_grad_ save_hyperparameters save_pretrained share_memory state_dict to to_empty train type unfreeze
+zero_grad
+"""
+MODULE_METHODS = frozenset(_METHOD_NAMES.split())
 
 
 def torch_base(trace: Trace, path: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Model | None:

@@ -2,7 +2,7 @@
 
 import ast
 
-from dlcodegen_local.plan.extraction_statements import Interpreter
+from dlcodegen_local.plan.extraction_interpreter import Interpreter
 from dlcodegen_local.plan.extraction_values import ClassValue, Function, Instance
 
 _KINDS = ("model", "torch", "")
