@@ -13,6 +13,7 @@ _IMAGE_LAYERS = (
 )
 _IMAGE_WORDS = r"\bimages?\b|\brgb\b|\bpixels?\b|\bimread\b|\bimg\b"
 _IMAGE_SETS = r"mnist\b|\bcifar ?1|\bimagenet\b|\bsvhn\b|\bceleb ?a\b|\bimage folder\b|\blsun\b"
+_PAIRED = r"cycle ?gan|pix2pix|super resolution|srgan|colou?ri[sz]|style transfer|inpaint|deblur|dehaz"
 _GENERATIVE = (
     r"\bgan\b|dcgan|wgan|discriminator|diffusion|variational|\bvae\b|reparam|\bfixed noise\b|generative"
 )
@@ -23,7 +24,7 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     "Image Segmentation": ((r"segment|u ?net\b|\bmasks?\b", 2), (r"dice|\biou\b|jaccard|tversky", 1.5)),
     "Object Detection": ((r"object detect|yolo|anchor box|\banchors\b|bounding box|bbox|\bboxes\b", 2.5),),
     "Image-to-Image": (
-        (r"super resolution|srgan|\bpsnr\b|denois|dehaz|colori[sz]|deblur|inpaint|restor", 4),
+        (r"super resolution|srgan|\bpsnr\b|denois|dehaz|colou?ri[sz]|deblur|inpaint|restoration", 4),
         (r"cycle ?gan|pix2pix|style transfer|high resolution", 3),
         (r"autoencoder", 1),
     ),
@@ -67,18 +68,26 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     "Audio Classification": (
         (r"audio|sound|spectrogram|mfcc|\bmel\b|\bwav\b|librosa|genre|speaker|keyword spot", 2),
     ),
-    "Speech Recognition": ((r"speech recog|transcri|speech to text|\basr\b|spoken", 4),),
+    "Speech Recognition": (
+        (r"speech recog|transcrib|transcription|speech to text|\basr\b", 4),
+        (r"\bspoken\b|\btranscripts?\b", 1),
+    ),
     "Video Classification": ((r"\bvideos?\b|\bclips\b|action recog|optical flow", 2.5),),
     "Recommendation": (
         (r"recommend|collaborative|two tower|user (?:id|embedding)|item (?:id|embedding)|movie ?lens", 3),
+        (r"\bbpr\b|\bndcg\b|\bhit (?:rate|ratio)\b|matrix factori[sz]|next item|\bsession based\b", 3),
     ),
-    "Anomaly Detection": ((r"anomal(?:y|ies|ous) (?:detect|score)|novelty|reconstruction error|fraud", 3),),
+    "Anomaly Detection": (
+        (r"anomal(?:y|ies|ous) (?:detect|score)|novelty|reconstruction error|fraud", 3),
+        (r"anomal(?:y|ies|ous)\b|\boutliers?\b|\bdefects?\b", 1.5),
+    ),
     "Reinforcement Learning": (
         (r"reinforcement|q learning|\bdqn\b|replay buffer|epsilon greedy|\bagent\b|policy|\bgym\b|reward", 2),
         (r"\benv (?:step|reset)\b|action space|select action", 2),
     ),
     "Graph Learning": (
         (r"\bgraphs?\b (?:conv|neural|attention|net)|\bgcn\b|\bgat\b|adjacency|node class|\bgnn\b", 4),
+        (r"graph ?sage|message passing|\bneighbou?rs?\b|\bedges\b", 2),
     ),
 }
 
@@ -187,7 +196,8 @@ def _score_images(scores: dict[str, float], evidence: Evidence, layers: str) -> 
     if is_map:
         is_picture = regression or "tanh" in last or is_generative
         scores["Image-to-Image" if is_picture else "Image Segmentation"] += 4
-    scores["Image Generation"] += 5 if is_generative else 0
+    if is_generative and not re.search(_PAIRED, _plain(evidence.source)):
+        scores["Image Generation"] += 9
     scores["Image-to-Text"] += 5 if "ctc" in evidence.loss or "ctc_" in evidence.source else 0
     scores["Image Generation"] += 2 if "Conv2DTranspose" in layers and "LeakyReLU" in layers else -1
     for category in ("Text Classification", "Text Generation", "Translation", "Tabular Classification"):

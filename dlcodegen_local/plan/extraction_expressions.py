@@ -134,7 +134,10 @@ class Evaluator(Assignments):
                 if isinstance(owner, Tensor)
                 else Symbol(shorten(ast.unparse(node)))
             )
-        return subscript_of(owner, self.evaluate(node.slice, scope), shorten(ast.unparse(node)))
+        found = subscript_of(owner, self.evaluate(node.slice, scope), shorten(ast.unparse(node)))
+        if isinstance(owner, Tensor) and isinstance(found, Tensor) and _adds_axes(node.slice):
+            found.producer = owner.producer
+        return found
 
     def _binop(self, node: ast.BinOp, scope: Scope) -> Value:
         left, right = self.evaluate(node.left, scope), self.evaluate(node.right, scope)
@@ -180,7 +183,7 @@ class Evaluator(Assignments):
     def _compare(self, node: ast.Compare, scope: Scope) -> Value:
         values = [self.evaluate(item, scope) for item in (node.left, *node.comparators)]
         for op, left, right in zip(node.ops, values, values[1:], strict=False):
-            if isinstance(op, ast.Is | ast.IsNot) and right is None and not isinstance(left, Symbol):
+            if isinstance(op, ast.Is | ast.IsNot) and right is None:
                 known = (left is None) is isinstance(op, ast.Is)
             elif is_known(left) and is_known(right):
                 try:
@@ -349,6 +352,16 @@ class Evaluator(Assignments):
         if isinstance(value, Layer | Model | Function | Instance | ClassValue | Dotted):
             return True
         return bool(value) if isinstance(value, list | tuple | dict) else None
+
+
+def _adds_axes(node: ast.expr) -> bool:
+    """Say whether an index takes everything and adds axes: `x[:, :, None]`."""
+    items = node.elts if isinstance(node, ast.Tuple) else [node]
+    return all(
+        (isinstance(item, ast.Constant) and item.value in (None, ...))
+        or (isinstance(item, ast.Slice) and item.lower is None and item.upper is None)
+        for item in items
+    )
 
 
 def _is_small(op: ast.operator, left: Value, right: Value) -> bool:

@@ -156,9 +156,11 @@ class Interpreter(Statements):
             if isinstance(step, Function) and "Lightning" in base_names(cls):
                 self.run_function(Function(step.node, step.scope, model), [], {})
         self.trace.in_forward, self.trace.following = was_inside, following
-        learns = any(not has_no_weights(layer) for layer in model.layers())
-        if not learns and has_own_weights(cls) and not is_own_loss(model):
-            model.parts = [self.trace.new_layer(Layer(cls.name, tuple(args), kwargs, is_torch=True))]
+        layers = model.layers()
+        learns = any(not has_no_weights(layer) for layer in layers)
+        stands_alone = not layers and isinstance(cls.lookup("forward"), Function) and not model.held
+        if (stands_alone or (not learns and has_own_weights(cls))) and not is_own_loss(model):
+            model.parts = [self.trace.new_layer(Layer(cls.name, is_torch=True))]
         return model
 
     def _follow_forward(self, model: Model, cls: ClassValue) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

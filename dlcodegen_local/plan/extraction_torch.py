@@ -151,7 +151,7 @@ def _setting(
 ) -> Setting | None:
     if ".lr_scheduler." in path or (name.startswith("get_") and "schedule" in name):
         return Setting("schedule", name, args, kwargs)
-    if (".optim" in path or name in ("AdamW", "Adafactor")) and name[:1].isupper():
+    if re.search(r"(?:\.|_)optim(?:izer|ization)?\.[A-Z]\w*$", path) or name in ("AdamW", "Adafactor"):
         rate = kwargs.get("lr", kwargs.get("learning_rate", args[1] if len(args) > 1 else _RATES.get(name)))
         setting = Setting("optimizer", name, (), {"learning_rate": _group_rate(rate, args)})
         trace.record("optimizer", setting, args[:1] or tuple(kwargs.values())[:1])

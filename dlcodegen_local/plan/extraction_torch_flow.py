@@ -51,6 +51,18 @@ _FUNCTIONS = {
 # Of these a second tensor or number is no argument of the module.
 _POINTLESS = {"softmax", "log_softmax", "dim"}
 _JOINS = {"cat", "concat", "concatenate", "hstack"}
+_VIEWS = {
+    "unsqueeze",
+    "squeeze",
+    "permute",
+    "transpose",
+    "expand",
+    "expand_as",
+    "view",
+    "reshape",
+    "movedim",
+    "t",
+}
 _UNKNOWN_AFTER = {"size", "dim", "numel", "item", "tolist", "stride", "nelement", "ndimension", "get_device"}
 _SAME_SHAPE = {
     "to", "cuda", "cpu", "float", "half", "double", "long", "contiguous", "clone", "detach", "bool", "int",
@@ -66,7 +78,7 @@ def use_function(trace: Trace, name: str, args: tuple[Value, ...], kwargs: dict[
     plain = Tensor(parents=tuple(tensors), is_torch=True)
     if name in ("save", "onnx", "no_grad") or not trace.in_forward:
         return plain
-    if name in _JOINS:
+    if name in _JOINS and any(_is_output(tensor) for tensor in tensors):
         return _used(trace, Layer("Concatenate"), tensors)
     if name in ("add", "sum") and len(tensors) > 1:
         return added(trace, tensors[0], tensors[1]) or plain
@@ -97,6 +109,8 @@ def tensor_method(
     plain = Tensor(parents=tuple(tensors_in([owner, *args])), is_torch=owner.is_torch)
     if name in _SAME_SHAPE:
         plain.shape = owner.shape
+    if name in _SAME_SHAPE or name in _VIEWS:
+        plain.producer = owner.producer
     if not trace.in_forward:
         return plain
     if name in _FUNCTIONS and name != "dropout":

@@ -149,7 +149,8 @@ def _linear(name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> lis
     if name.startswith("Lazy"):
         args = (None, *args)
     bound = _bound("Linear", args, kwargs)
-    return [Layer("Dense", (bound.get("out_features"),), takes=(bound.get("in_features"),))]
+    options = {"use_bias": False} if bound.get("bias") is False else {}
+    return [Layer("Dense", (bound.get("out_features"),), options, takes=(bound.get("in_features"),))]
 
 
 def _convolution(name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> list[Layer] | None:
@@ -169,6 +170,8 @@ def _convolution(name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -
         options["padding"] = "same"
     if _sized(dilation, dims) != _sized(1, dims):
         options["dilation_rate"] = _sized(dilation, dims)
+    if bound.get("bias") is False:
+        options["use_bias"] = False
     takes = (*(None,) * dims, channels)
     if groups != 1 and groups == channels and not is_transposed and dims < 3:
         return [Layer(f"DepthwiseConv{dims}D", (_sized(kernel, dims),), options, takes=takes)]

@@ -7,6 +7,7 @@ from dlcodegen_local.plan.extraction_values import Layer, Model, Tensor, Value, 
 MAX_STEPS = 60_000
 MAX_LAYERS = 4_000
 MAX_MODELS = 1_000
+MAX_SOURCES = 100
 
 
 class BudgetSpentError(Exception):
@@ -106,9 +107,14 @@ class Trace:
 
 
 def _source(tensor: Tensor) -> Layer | Model | Tensor:
-    """Return what made a tensor, or what it was computed from."""
-    for _ in range(MAX_LAYERS):
-        if tensor.producer is not None or not tensor.parents:
-            break
-        tensor = tensor.parents[0]
-    return tensor.producer or tensor
+    """Return what made a tensor: the last of the layers that it was computed from, itself where there is none."""
+    last: Layer | Model | None = None
+    waiting, seen = [tensor], 0
+    while waiting and seen < MAX_SOURCES:
+        item = waiting.pop()
+        seen += 1
+        if item.producer is None:
+            waiting.extend(item.parents)
+        elif last is None or item.producer.order > last.order:
+            last = item.producer
+    return last or tensor
