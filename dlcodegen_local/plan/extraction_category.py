@@ -41,7 +41,7 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     "Text Generation": (
         (r"text generat|language model|next token|next word|poem|lyrics|chat ?bot|char rnn", 3),
     ),
-    "Text Summarization": ((r"summar(?:iz|is)|headline generat|abstractive", 3.5),),
+    "Text Summarization": ((r"summar(?:iz|is)|headline generat|abstractive|\brouge\b", 3.5),),
     "Translation": (
         (r"translat|\bnmt\b|bilingual|english (?:to )?\w+ sentence|seq2seq|sequence to sequence", 3),
         (r"\b(?:src|trg|source|target) vocab|(?:en|de)coder inputs?", 1),
@@ -70,24 +70,29 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     ),
     "Speech Recognition": (
         (r"speech recog|transcrib|transcription|speech to text|\basr\b", 4),
-        (r"\bspoken\b|\btranscripts?\b", 1),
+        (r"\bspoken\b|\btranscripts?\b", 0.7),
+        (r"\bword error|character error|listen attend", 3),
     ),
-    "Video Classification": ((r"\bvideos?\b|\bclips\b|action recog|optical flow", 2.5),),
+    "Video Classification": ((r"\bvideos?\b|action recog|optical flow", 2.5), (r"\bclips\b", 1)),
     "Recommendation": (
         (r"recommend|collaborative|two tower|user (?:id|embedding)|item (?:id|embedding)|movie ?lens", 3),
         (r"\bbpr\b|\bndcg\b|\bhit (?:rate|ratio)\b|matrix factori[sz]|next item|\bsession based\b", 3),
+        (r"gru4rec|\bclicks?\b|click through|\bratings?\b", 1.5),
     ),
     "Anomaly Detection": (
-        (r"anomal(?:y|ies|ous) (?:detect|score)|novelty|reconstruction error|fraud", 3),
-        (r"anomal(?:y|ies|ous)\b|\boutliers?\b|\bdefects?\b", 1.5),
+        (r"anomal(?:y|ies|ous) (?:detect|score)|novelty|reconstruction error", 3),
+        (r"\bfraud", 2),
+        (r"anomal(?:y|ies|ous)\b|\boutliers?\b|\bdefects?\b", 2),
     ),
     "Reinforcement Learning": (
         (r"reinforcement|q learning|\bdqn\b|replay buffer|epsilon greedy|\bagent\b|policy|\bgym\b|reward", 2),
         (r"\benv (?:step|reset)\b|action space|select action", 2),
+        (r"\brewards?\b|\bepisodes?\b|actor critic", 1.5),
     ),
     "Graph Learning": (
         (r"\bgraphs?\b (?:conv|neural|attention|net)|\bgcn\b|\bgat\b|adjacency|node class|\bgnn\b", 4),
-        (r"graph ?sage|message passing|\bneighbou?rs?\b|\bedges\b", 2),
+        (r"graph ?sage|message passing", 3),
+        (r"\bedges?\b|\bneighbou?rs?\b", 1),
     ),
 }
 
@@ -196,10 +201,14 @@ def _score_images(scores: dict[str, float], evidence: Evidence, layers: str) -> 
     if is_map:
         is_picture = regression or "tanh" in last or is_generative
         scores["Image-to-Image" if is_picture else "Image Segmentation"] += 4
-    if is_generative and not re.search(_PAIRED, _plain(evidence.source)):
+    if re.search(_PAIRED, _plain(evidence.source)):
+        scores["Image Generation"] /= 2
+    elif is_generative:
         scores["Image Generation"] += 9
     scores["Image-to-Text"] += 5 if "ctc" in evidence.loss or "ctc_" in evidence.source else 0
     scores["Image Generation"] += 2 if "Conv2DTranspose" in layers and "LeakyReLU" in layers else -1
+    if not re.search(r"audio|\bwav\b|speech|spectrogram", _plain(evidence.source)):
+        scores["Speech Recognition"] -= 6
     for category in ("Text Classification", "Text Generation", "Translation", "Tabular Classification"):
         scores[category] -= 3
     scores["Time Series Forecasting"] -= 3
@@ -208,7 +217,8 @@ def _score_images(scores: dict[str, float], evidence: Evidence, layers: str) -> 
 
 def _score_other(scores: dict[str, float], evidence: Evidence, layers: str) -> None:
     words = bool(re.search(_TEXT_LAYERS, layers))
-    recurrent = bool(re.search(r"\b(?:LSTM|GRU|SimpleRNN|Conv1D)\(", layers))
+    is_series = scores["Time Series Forecasting"] >= 6
+    recurrent = is_series or bool(re.search(r"\b(?:LSTM|GRU|SimpleRNN|Conv1D)\(", layers))
     regression = _is_regression(evidence.loss)
     for category in CATEGORIES[:7]:
         scores[category] -= 3
@@ -219,7 +229,8 @@ def _score_other(scores: dict[str, float], evidence: Evidence, layers: str) -> N
     for category in ("Text Generation", "Translation", "Text Summarization"):
         scores[category] += (1.5 if is_text and writes else 0) if words else -2
     if is_text and not writes:
-        scores["Text Classification"] += 4
+        scores["Text Classification"] += 0 if regression else 4
+        scores["Tabular Classification"] -= 0 if "StringLookup" in layers else 2
     elif not words:
         scores["Text Classification"] -= 1
         if recurrent:

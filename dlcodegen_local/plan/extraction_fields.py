@@ -132,7 +132,7 @@ class Fields:
         if self.compile is None:
             names += named_metrics(self.tree)
         if configured := self._config_text("metric", canonical_metric):
-            names.append(configured)
+            names = [configured, *names] if self.compile is None else [*names, configured]
         return list(dict.fromkeys(names))
 
     def metric(self) -> str:
@@ -284,7 +284,8 @@ def _names_rate(setting: Setting) -> bool:
 
 
 def _rate_of(setting: Setting) -> float | int | None:
-    value = next((setting.kwargs[key] for key in _RATE_KEYS if key in setting.kwargs), None)
+    keys = ("warmup_target", *_RATE_KEYS)
+    value = next((setting.kwargs[key] for key in keys if setting.kwargs.get(key) is not None), None)
     if value is None and setting.args:
         value = setting.args[0]
     if isinstance(value, Setting):

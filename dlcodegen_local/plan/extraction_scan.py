@@ -37,7 +37,12 @@ _PREFIX = re.compile(
 _NO_VARIABLES = re.compile(
     r".{0,2}|.*crossentropy|kld?|f1|kl_divergence|.*divergence|ap|auc_|bce|cer|map|fid"
 )
-_NO_METRICS = {"loss", "map", "iou_loss", "mean", "em", "cosine", "recall_score", "l1", "reward", "log_loss"}
+_CHOICE = re.compile(r"loss|optim|criteri", re.I)
+_NO_METRIC_NAMES = """
+binary_crossentropy categorical_crossentropy cosine em iou_loss kl_divergence l1 log_loss loss map mean
+recall_score reward sparse_categorical_crossentropy
+"""
+_NO_METRICS = frozenset(_NO_METRIC_NAMES.split())
 
 
 def called_losses(tree: ast.Module) -> list[str]:
@@ -52,8 +57,9 @@ def named_metrics(tree: ast.Module) -> list[str]:
     functions: list[str] = []
     variables: list[str] = []
     compared = False
+    skipped = _tables_of_choices(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Dict):
+        if isinstance(node, ast.Dict) and id(node) not in skipped:
             keys += [
                 key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
             ]
@@ -68,14 +74,25 @@ def named_metrics(tree: ast.Module) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _tables_of_choices(tree: ast.Module) -> set[int]:
+    """Return the ids of the tables that losses or optimizers are chosen from."""
+    return {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and re.search(r"loss|optim|criteri", ast.unparse(node.targets[0]), re.I)
+    }
+
+
 def _metric(text: str) -> str:
     plain = text.lower()
     for _ in range(3):
         plain = _PREFIX.sub("", plain)
     plain = re.sub(r"_(?:score|per_epoch|history|list|fn|sum|total|value|values)$", "", plain)
-    if plain in _NO_METRICS or len(plain) > 40 or not is_known_metric(plain):
+    if len(plain) > 40 or not is_known_metric(plain) or plain in _NO_METRICS:
         return ""
-    return canonical_metric(plain)
+    found = canonical_metric(plain)
+    return "" if found in _NO_METRICS else found
 
 
 def _counts_hits(node: ast.AST) -> bool:

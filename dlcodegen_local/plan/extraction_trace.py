@@ -107,7 +107,7 @@ class Trace:
 
 
 def _source(tensor: Tensor) -> Layer | Model | Tensor:
-    """Return what made a tensor: the last of the layers that it was computed from, itself where there is none."""
+    """Return the last of the layers that a tensor was computed from, itself where there is none."""
     last: Layer | Model | None = None
     waiting, seen = [tensor], 0
     while waiting and seen < MAX_SOURCES:
