@@ -77,8 +77,15 @@ def make_synthetic(config: Config) -> None:
             year, mileage = int(rng.integers(2005, 2025)), int(rng.integers(1, 200)) * 1000
             power = 60 + 30 * size + int(rng.integers(0, 30))
             log_price = levels[make] + 0.15 * size + 0.06 * (year - 2015) - mileage / 300_000
-            row = {"make": make, "model": f"{make} {size}", "fuel": rng.choice(["petrol", "diesel", "electric"])}
-            row |= {"gearbox": rng.choice(["manual", "automatic"]), "seller": rng.choice(["dealer", "private"])}
+            row = {
+                "make": make,
+                "model": f"{make} {size}",
+                "fuel": rng.choice(["petrol", "diesel", "electric"]),
+            }
+            row |= {
+                "gearbox": rng.choice(["manual", "automatic"]),
+                "seller": rng.choice(["dealer", "private"]),
+            }
             row |= {"year": year, "mileage": mileage, "power": power, "doors": int(rng.choice([3, 5]))}
             writer.writerow(row | {"price": round(math.exp(log_price + rng.normal(0, 0.05)))})
 
@@ -86,7 +93,9 @@ def make_synthetic(config: Config) -> None:
 def read_cars(path: Path) -> list[dict[str, str]]:
     """Return the rows that have a price."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a CSV file, header {','.join([*CATEGORIES, *NUMBERS, 'price'])}")
+        raise FileNotFoundError(
+            f"{path}: expected a CSV file, header {','.join([*CATEGORIES, *NUMBERS, 'price'])}"
+        )
     with open(path, newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if row["price"].strip()]
 
@@ -114,7 +123,8 @@ class CarDataset(Dataset):
     def __init__(self, rows: list[dict[str, str]], encoding: dict[str, dict]):
         indices = [[encoding[name].get(row[name], 0) for name in CATEGORIES] for row in rows]
         numbers = [
-            [(float(row[name]) - encoding[name]["mean"]) / encoding[name]["std"] for name in NUMBERS] for row in rows
+            [(float(row[name]) - encoding[name]["mean"]) / encoding[name]["std"] for name in NUMBERS]
+            for row in rows
         ]
         target = encoding["price"]
         logs = [(math.log(float(row["price"])) - target["mean"]) / target["std"] for row in rows]
@@ -174,11 +184,18 @@ class PriceNetwork(nn.Module):
         )
 
     def forward(self, indices: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """Return standardised log prices (rows, 1)."""
         if self.training:
             forgotten = torch.rand(indices.shape, device=indices.device) < self.category_dropout
             indices = indices.masked_fill(forgotten, 0)
         make, model, fuel, gearbox, seller = indices.unbind(dim=1)
-        parts = [self.make(make), self.model(model), self.fuel(fuel), self.gearbox(gearbox), self.seller(seller)]
+        parts = [
+            self.make(make),
+            self.model(model),
+            self.fuel(fuel),
+            self.gearbox(gearbox),
+            self.seller(seller),
+        ]
         return self.layers(torch.cat([*parts, numbers], dim=1))
 
 
@@ -200,6 +217,7 @@ class EarlyStopping:
         self.best, self.bad_epochs = math.inf, 0
 
     def __call__(self, value: float, model: nn.Module) -> bool:
+        """Take an epoch's value, lower is better; true means stop."""
         if value < self.best:
             self.best, self.bad_epochs = value, 0
             torch.save(model.state_dict(), self.path)
@@ -241,7 +259,11 @@ def train(config: Config) -> dict[str, float]:
     optimizers = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
     optimizer = chosen(config.optimizer, optimizers, "optimizer")(model.parameters(), lr=config.learning_rate)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=config.learning_rate, epochs=config.epochs, steps_per_epoch=len(loader), pct_start=0.3
+        optimizer,
+        max_lr=config.learning_rate,
+        epochs=config.epochs,
+        steps_per_epoch=len(loader),
+        pct_start=0.3,
     )
     stop = EarlyStopping(output / "model.pt", config.patience)
     truth = to_money(validation_set.logs.numpy(), config)
@@ -295,7 +317,9 @@ def predict(config: Config) -> np.ndarray:
     with open(Path(config.output_dir) / "predictions.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["predicted", "actual"])
-        writer.writerows([round(float(a)), round(float(b))] for a, b in zip(found[:, 0], truth[:, 0], strict=True))
+        writer.writerows(
+            [round(float(a)), round(float(b))] for a, b in zip(found[:, 0], truth[:, 0], strict=True)
+        )
     return found
 
 

@@ -118,6 +118,7 @@ class Encoder:
                 self.steps.append((name, sorted(set(cells))))
 
     def __call__(self, columns: dict[str, list[str]]) -> np.ndarray:
+        """Return the features (rows, num_features)."""
         blocks = []
         for name, learnt in self.steps:
             if isinstance(learnt[0], str):
@@ -249,7 +250,8 @@ def train(config: Config) -> dict[str, float]:
             out_of_fold[inside] = member(torch.from_numpy(x[inside]).to(device)).sigmoid().cpu().squeeze(1)
         members[str(fold)] = member.state_dict()
         losses.append(loss)
-        print(f"fold {fold}: loss {loss:.4f}, average precision {average_precision(y[inside], out_of_fold[inside]):.3f}")
+        precision = average_precision(y[inside], out_of_fold[inside])
+        print(f"fold {fold}: loss {loss:.4f}, average precision {precision:.3f}")
     torch.save(members, output / "model.pt")
     settings = {"threshold": best_threshold(y, out_of_fold)}
     (output / "threshold.json").write_text(json.dumps(settings), encoding="utf-8")

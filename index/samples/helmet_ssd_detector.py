@@ -14,7 +14,6 @@ image with the same stem: `<object><name>helmet</name><bndbox><xmin>...</xmin>..
 import argparse
 import dataclasses
 import itertools
-import json
 import random
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -40,7 +39,6 @@ class Config:
     image_size: int = 128
     num_classes: int = 2
     score_threshold: float = 0.05
-    momentum: float = 0.9
     optimizer: str = "sgd"
     loss: str = "multibox_loss"
     metric: str = "mean_average_precision"
@@ -61,11 +59,8 @@ def parse_config(argv: list[str] | None = None) -> Config:
     """Parse options into a Config."""
     parser = argparse.ArgumentParser(description="SSD for helmets")
     for field in dataclasses.fields(Config):
-        flag = "--" + "-".join(field.name.split("_"))
-        if field.default is False:
-            parser.add_argument(flag, action="store_true")
-            continue
-        parser.add_argument(flag, type=type(field.default), default=field.default)
+        kind = {"action": "store_true"} if field.default is False else {"type": type(field.default)}
+        parser.add_argument("--" + "-".join(field.name.split("_")), default=field.default, **kind)
     return Config(**vars(parser.parse_args(argv)))
 
 
@@ -74,12 +69,12 @@ def make_synthetic(config: Config) -> None:
     """Write dusty scenes with discs: skin-coloured ones are heads, those with a yellow cap are helmets."""
     rng = np.random.default_rng(config.seed)
     root, size = Path(config.data_dir), config.image_size
-    for folder in ("images", "annotations"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    (root / "annotations").mkdir(exist_ok=True)
     rows, columns = np.mgrid[:size, :size]
     for number in range(config.synthetic_samples):
         scene = rng.normal((120, 115, 110), 12, (size, size, 3))
-        annotation = ElementTree.Element("annotation")
+        objects = ""
         for _ in range(rng.integers(1, 4)):
             radius = int(rng.integers(size // 14, size // 5))
             y, x = rng.integers(radius, size - radius, 2)
@@ -88,14 +83,10 @@ def make_synthetic(config: Config) -> None:
             scene[disc] = (200, 150, 120)
             if label == "helmet":
                 scene[disc & (rows < y)] = (240, 220, 30)
-            thing = ElementTree.SubElement(annotation, "object")
-            ElementTree.SubElement(thing, "name").text = label
-            corners = ElementTree.SubElement(thing, "bndbox")
-            for key, corner in zip(("xmin", "ymin"), (x, y), strict=True):
-                ElementTree.SubElement(corners, key).text = str(corner - radius)
-                ElementTree.SubElement(corners, key.replace("min", "max")).text = str(corner + radius)
+            objects += f"<object><name>{label}</name><bndbox><xmin>{x - radius}</xmin><ymin>{y - radius}"
+            objects += f"</ymin><xmax>{x + radius}</xmax><ymax>{y + radius}</ymax></bndbox></object>"
         Image.fromarray(scene.clip(0, 255).astype(np.uint8)).save(root / "images" / f"{number:05d}.jpg")
-        ElementTree.ElementTree(annotation).write(root / "annotations" / f"{number:05d}.xml")
+        (root / "annotations" / f"{number:05d}.xml").write_text(f"<annotation>{objects}</annotation>")
 
 
 class VocDataset(Dataset):
@@ -114,23 +105,16 @@ class VocDataset(Dataset):
             photo = photo.convert("RGB").resize((self.image_size, self.image_size))
         pixels = torch.from_numpy(np.array(photo, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
         boxes, labels = [], []
-        for thing in ElementTree.parse(path.parent.parent / "annotations" / f"{path.stem}.xml").iter("object"):
+        tree = ElementTree.parse(path.parent.parent / "annotations" / f"{path.stem}.xml")
+        for thing in tree.iter("object"):
             corners = [float(thing.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")]
             boxes.append([corners[0] / width, corners[1] / height, corners[2] / width, corners[3] / height])
             labels.append(1 + CLASSES.index(thing.findtext("name")))
         box_tensor = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4).clamp(0, 1)
         if self.augment and random.random() < 0.5:
-            pixels = pixels.flip(2)
-            box_tensor = torch.stack(
-                [1 - box_tensor[:, 2], box_tensor[:, 1], 1 - box_tensor[:, 0], box_tensor[:, 3]], dim=1
-            )
+            left, top, right, bottom = box_tensor.unbind(dim=1)
+            pixels, box_tensor = pixels.flip(2), torch.stack([1 - right, top, 1 - left, bottom], dim=1)
         return pixels, box_tensor, torch.tensor(labels, dtype=torch.long)
-
-
-def collate(items: list) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
-    """Stack images; boxes and labels stay lists, as images hold different numbers of objects."""
-    pixels, boxes, labels = zip(*items, strict=True)
-    return torch.stack(pixels), list(boxes), list(labels)
 
 
 def load_data(config: Config) -> tuple[DataLoader, DataLoader, DataLoader]:
@@ -138,21 +122,17 @@ def load_data(config: Config) -> tuple[DataLoader, DataLoader, DataLoader]:
     if config.synthetic:
         make_synthetic(config)
     root = Path(config.data_dir)
-    images = [
-        path
-        for path in sorted((root / "images").glob("*.jpg"))
-        if (root / "annotations" / f"{path.stem}.xml").is_file()
-    ]
+    stems = {path.stem for path in (root / "annotations").glob("*.xml")}
+    images = [path for path in sorted((root / "images").glob("*.jpg")) if path.stem in stems]
     if len(images) < 3:
         raise FileNotFoundError(f"{root}: expected images/*.jpg, each with an annotations/*.xml (Pascal VOC)")
     random.Random(config.seed).shuffle(images)
     held = max(1, int(0.15 * len(images)))
-    loaders = []
-    for part in (images[2 * held :], images[:held], images[held : 2 * held]):
-        training = not loaders
-        dataset = VocDataset(part, config.image_size, augment=training)
-        loaders.append(DataLoader(dataset, config.batch_size, shuffle=training, collate_fn=collate, num_workers=0))
-    return loaders[0], loaders[1], loaders[2]
+    parts = (images[2 * held :], images[:held], images[held : 2 * held])
+    datasets = [VocDataset(part, config.image_size, augment=part is parts[0]) for part in parts]
+    # Images hold different numbers of objects: batches stay three tuples, of pixels, boxes and labels.
+    settings = {"batch_size": config.batch_size, "collate_fn": lambda items: tuple(zip(*items, strict=True))}
+    return tuple(DataLoader(dataset, shuffle=dataset.augment, **settings) for dataset in datasets)
 
 
 # %% [model]
@@ -160,11 +140,10 @@ def make_anchors() -> torch.Tensor:
     """Return all anchors (A, 4) as centre x, centre y, width, height in [0, 1], grid by grid, row by row."""
     anchors = []
     for grid, scale, following in zip(GRIDS, SCALES, SCALES[1:], strict=False):
-        between = (scale * following) ** 0.5
-        shapes = [(scale, scale), (between, between), (scale * 1.41, scale / 1.41), (scale / 1.41, scale * 1.41)]
-        for row, column in itertools.product(range(grid), range(grid)):
-            for width, height in shapes:
-                anchors.append([(column + 0.5) / grid, (row + 0.5) / grid, width, height])
+        between, wide, narrow = (scale * following) ** 0.5, scale * 1.41, scale / 1.41
+        shapes = ((scale, scale), (between, between), (wide, narrow), (narrow, wide))
+        for row, column, shape in itertools.product(range(grid), range(grid), shapes):
+            anchors.append([(column + 0.5) / grid, (row + 0.5) / grid, *shape])
     return torch.tensor(anchors)
 
 
@@ -181,19 +160,15 @@ class SingleShotDetector(nn.Module):
         super().__init__()
         self.num_outputs = num_classes + 1
         self.stem = nn.Sequential(conv_unit(3, 16, 2), conv_unit(16, 32, 2), conv_unit(32, 64, 2))
-        self.stages = nn.ModuleList(
-            [
-                nn.Sequential(conv_unit(64, 64, 1), conv_unit(64, 64, 1)),
-                nn.Sequential(conv_unit(64, 128, 2), conv_unit(128, 128, 1)),
-                nn.Sequential(conv_unit(128, 128, 2), conv_unit(128, 128, 1)),
-            ]
-        )
-        self.class_heads = nn.ModuleList(
-            [nn.Conv2d(channels, 4 * self.num_outputs, 3, padding=1) for channels in (64, 128, 128)]
-        )
-        self.box_heads = nn.ModuleList([nn.Conv2d(channels, 16, 3, padding=1) for channels in (64, 128, 128)])
+        self.stages, self.class_heads, self.box_heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for channels_in, channels, stride in ((64, 64, 1), (64, 128, 2), (128, 128, 2)):
+            stage = nn.Sequential(conv_unit(channels_in, channels, stride), conv_unit(channels, channels, 1))
+            self.stages.append(stage)
+            self.class_heads.append(nn.Conv2d(channels, 4 * self.num_outputs, 3, padding=1))
+            self.box_heads.append(nn.Conv2d(channels, 16, 3, padding=1))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits and offsets in the order of the anchors."""
         x = self.stem(x)
         logits, offsets = [], []
         for stage, class_head, box_head in zip(self.stages, self.class_heads, self.box_heads, strict=True):
@@ -226,9 +201,9 @@ def pairwise_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return shared / (areas[0][:, None] + areas[1][None, :] - shared + 1e-9)
 
 
-def match(anchors: torch.Tensor, boxes: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def match(anchors, boxes, labels) -> tuple[torch.Tensor, torch.Tensor]:
     """Return for each anchor its class (A,), 0 is background, and the offsets (A, 4) of its object."""
-    classes, offsets = torch.zeros(len(anchors), dtype=torch.long, device=anchors.device), torch.zeros_like(anchors)
+    classes, offsets = torch.zeros_like(anchors[:, 0], dtype=torch.long), torch.zeros_like(anchors)
     if not len(boxes):
         return classes, offsets
     overlap = pairwise_iou(to_corners(anchors), boxes)
@@ -240,57 +215,44 @@ def match(anchors: torch.Tensor, boxes: torch.Tensor, labels: torch.Tensor) -> t
     centre, extent = (own[:, :2] + own[:, 2:]) / 2, (own[:, 2:] - own[:, :2]).clamp(min=1e-4)
     offsets[:, :2] = (centre - anchors[:, :2]) / anchors[:, 2:] / CENTRE_SCALE
     offsets[:, 2:] = torch.log(extent / anchors[:, 2:]) / SIZE_SCALE
-    positive = best_overlap >= 0.5
-    classes[positive] = labels[owner][positive]
-    return classes, offsets
+    return torch.where(best_overlap >= 0.5, labels[owner], classes), offsets
 
 
-def multibox_loss(logits, offsets, classes, targets) -> torch.Tensor:
+def multibox_loss(model: nn.Module, batch: tuple, anchors: torch.Tensor) -> torch.Tensor:
     """Return class and box errors per matched anchor; three negatives count for each positive."""
+    pixels, *objects = batch
+    on_device = [[part.to(anchors.device) for part in parts] for parts in objects]
+    matches = [match(anchors, boxes, labels) for boxes, labels in zip(*on_device, strict=True)]
+    classes, targets = (torch.stack(part) for part in zip(*matches, strict=True))
+    logits, offsets = model(torch.stack(pixels).to(anchors.device))
     positive = classes > 0
-    matched = positive.sum().clamp(min=1)
     box_error = F.smooth_l1_loss(offsets[positive], targets[positive], reduction="sum")
     class_error = F.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
     negative = class_error.detach().masked_fill(positive, -1.0)
     rank = negative.argsort(dim=1, descending=True).argsort(dim=1)
     hard = rank < (3 * positive.sum(dim=1, keepdim=True)).clamp(min=3)
-    return (class_error[positive | (hard & ~positive)].sum() + box_error) / matched
-
-
-def batch_loss(model: nn.Module, batch: tuple, anchors: torch.Tensor) -> torch.Tensor:
-    """Return the loss of a batch as the loader gives it."""
-    pixels, boxes, labels = batch
-    device = anchors.device
-    matches = [match(anchors, b.to(device), c.to(device)) for b, c in zip(boxes, labels, strict=True)]
-    logits, offsets = model(pixels.to(device))
-    return multibox_loss(logits, offsets, torch.stack([c for c, _ in matches]), torch.stack([t for _, t in matches]))
+    return (class_error[positive | hard].sum() + box_error) / positive.sum().clamp(min=1)
 
 
 def train(config: Config) -> dict[str, float]:
     """Fit with momentum and a rate that falls at two thirds and at nine tenths; keep the best weights."""
     torch.manual_seed(config.seed)
     random.seed(config.seed)
-    if config.optimizer not in {"sgd", "adam"} or config.loss != "multibox_loss":
-        raise ValueError("known are the optimizers sgd and adam and the loss multibox_loss")
+    if (config.optimizer, config.loss) != ("sgd", "multibox_loss"):
+        raise ValueError("this detector trains with the optimizer sgd and the loss multibox_loss")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train_loader, validation_loader, _ = load_data(config)
     anchors, model = make_anchors().to(device), build_model(config).to(device)
-    if config.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
-            model.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=5e-4
-        )
-    else:
-        optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    drops = [int(config.epochs * 2 / 3), int(config.epochs * 0.9)]
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=drops, gamma=0.1)
-    output = Path(config.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
+    optimizer = torch.optim.SGD(model.parameters(), config.learning_rate, momentum=0.9, weight_decay=5e-4)
+    drops = [config.epochs * 2 // 3, config.epochs * 9 // 10]
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
+    Path(config.output_dir).mkdir(parents=True, exist_ok=True)
     best, history = float("inf"), {}
     for epoch in range(config.epochs):
         model.train()
         losses = []
         for batch in train_loader:
-            loss = batch_loss(model, batch, anchors)
+            loss = multibox_loss(model, batch, anchors)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -299,12 +261,12 @@ def train(config: Config) -> dict[str, float]:
         schedule.step()
         model.eval()
         with torch.no_grad():
-            checked = float(np.mean([batch_loss(model, batch, anchors).item() for batch in validation_loader]))
-        history = {"loss": float(np.mean(losses)), "val_loss": checked}
-        print(f"[{epoch + 1}] train {history['loss']:.3f} validation {checked:.3f}")
-        if checked < best:
-            best = checked
-            torch.save(model.state_dict(), output / "model.pt")
+            checks = [multibox_loss(model, batch, anchors).item() for batch in validation_loader]
+        history = {"loss": float(np.mean(losses)), "val_loss": float(np.mean(checks))}
+        print(f"[{epoch + 1}] {history}")
+        if history["val_loss"] < best:
+            best = history["val_loss"]
+            torch.save(model.state_dict(), Path(config.output_dir) / "model.pt")
     return history
 
 
@@ -320,60 +282,52 @@ def suppress(boxes: torch.Tensor, scores: torch.Tensor, limit: float = 0.45) -> 
 
 
 @torch.no_grad()
-def detect(config: Config) -> list[np.ndarray]:
-    """Return for each test image its detections (n, 6): class from 0, score, corners in [0, 1]."""
+def detect(config: Config) -> np.ndarray:
+    """Return detections (images, 50, 6): class from 0, score, corners in [0, 1]; rows of -1 fill up."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_model(config)
-    state = torch.load(Path(config.output_dir) / "model.pt", weights_only=True, map_location=device)
-    model.load_state_dict(state)
-    model.to(device).eval()
+    model, path = build_model(config).to(device).eval(), Path(config.output_dir) / "model.pt"
+    model.load_state_dict(torch.load(path, weights_only=True, map_location=device))
     anchors, results = make_anchors().to(device), []
     for pixels, _, _ in load_data(config)[2]:
-        logits, offsets = model(pixels.to(device))
+        logits, offsets = model(torch.stack(pixels).to(device))
         centres = anchors[:, :2] + offsets[..., :2] * CENTRE_SCALE * anchors[:, 2:]
         extents = anchors[:, 2:] * (offsets[..., 2:] * SIZE_SCALE).clamp(max=4).exp()
         corners = to_corners(torch.cat([centres, extents], dim=2)).clamp(0, 1)
         for boxes, probabilities in zip(corners, logits.softmax(dim=2), strict=True):
-            found = []
-            for label in range(config.num_classes):
-                scores = probabilities[:, label + 1]
-                likely = (scores > config.score_threshold).nonzero()[:, 0]
-                likely = likely[scores[likely].argsort(descending=True)[:200]]
+            found = [[-1.0] * 6] * 50
+            for label, scores in enumerate(probabilities.unbind(dim=1)[1:]):
+                likely = scores.topk(200).indices
+                likely = likely[scores[likely] > config.score_threshold]
                 for place in likely[suppress(boxes[likely], scores[likely])].tolist():
                     found.append([label, scores[place].item(), *boxes[place].tolist()])
-            found.sort(key=lambda row: -row[1])
-            results.append(np.array(found[:50]).reshape(-1, 6))
-    return results
+            results.append(sorted(found, key=lambda row: -row[1])[:50])
+    return np.array(results, dtype=np.float32)
 
 
-def average_precision(detections: list[np.ndarray], truths: list[tuple], label: int) -> float | None:
+def average_precision(detections: np.ndarray, truths: list[tuple], label: int) -> float | None:
     """Return the area under the precision-recall curve of a class at IoU 0.5, None where it never occurs."""
     wanted = [boxes[labels == label + 1] for boxes, labels in truths]
     total = sum(len(boxes) for boxes in wanted)
     if not total:
         return None
-    ranked = [(row[1], image, row[2:]) for image, rows in enumerate(detections) for row in rows if row[0] == label]
-    ranked.sort(key=lambda entry: -entry[0])
-    used = [torch.zeros(len(boxes), dtype=torch.bool) for boxes in wanted]
-    hits = []
-    for _, image, corners in ranked:
-        box = torch.tensor(corners, dtype=torch.float32)[None]
-        overlap = pairwise_iou(box, wanted[image])[0] if len(wanted[image]) else torch.zeros(0)
-        place = int(overlap.argmax()) if len(overlap) else -1
+    ranked = [(image, row) for image, rows in enumerate(detections) for row in rows if row[0] == label]
+    ranked.sort(key=lambda entry: -entry[1][1])
+    used, hits = [set() for _ in wanted], []
+    for image, row in ranked:
+        overlap = pairwise_iou(torch.from_numpy(row[None, 2:]), wanted[image])[0].tolist()
+        place = int(np.argmax(overlap)) if overlap else None
         # A second answer for an object that was found already is wrong.
-        hit = place >= 0 and overlap[place] >= 0.5 and not used[image][place]
-        if hit:
-            used[image][place] = True
-        hits.append(bool(hit))
-    found = np.cumsum(hits)
-    precision = found / np.arange(1, len(found) + 1)
+        hits.append(place is not None and overlap[place] >= 0.5 and place not in used[image])
+        if hits[-1]:
+            used[image].add(place)
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(envelope * np.array(hits)) / total)
 
 
 def evaluate(config: Config) -> dict[str, float]:
     """Measure the average precision of each class on the test images, and their mean."""
-    truths = [(b, c) for _, boxes, labels in load_data(config)[2] for b, c in zip(boxes, labels, strict=True)]
+    truths = [item for _, *objects in load_data(config)[2] for item in zip(*objects, strict=True)]
     detections = detect(config)
     found = {name: average_precision(detections, truths, label) for label, name in enumerate(CLASSES)}
     measured = {f"ap_{name}": value for name, value in found.items() if value is not None}
@@ -382,17 +336,10 @@ def evaluate(config: Config) -> dict[str, float]:
 
 # %% [predict]
 def predict(config: Config) -> np.ndarray:
-    """Return detections (images, 50, 6): class, score, corners; rows of -1 fill up. Also saved as JSON."""
+    """Return the detections of the test images (images, 50, 6), most certain first, and save them."""
     detections = detect(config)
-    padded = np.full((len(detections), 50, 6), -1.0, dtype=np.float32)
-    for row, found in zip(padded, detections, strict=True):
-        row[: len(found)] = found
-    output = Path(config.output_dir)
-    names = [path.name for path in load_data(config)[2].dataset.images]
-    named = {name: np.round(found, 4).tolist() for name, found in zip(names, detections, strict=True)}
-    (output / "detections.json").write_text(json.dumps(named, indent=1), encoding="utf-8")
-    np.save(output / "predictions.npy", padded)
-    return padded
+    np.save(Path(config.output_dir) / "predictions.npy", detections)
+    return detections
 
 
 # %% [main]

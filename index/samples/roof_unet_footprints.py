@@ -91,7 +91,10 @@ class TileDataset(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         name = self.names[index]
-        with Image.open(self.root / "tiles" / name) as tile, Image.open(self.root / "footprints" / name) as mask:
+        with (
+            Image.open(self.root / "tiles" / name) as tile,
+            Image.open(self.root / "footprints" / name) as mask,
+        ):
             pixels, roofs = np.array(tile.convert("RGB")), np.array(mask.convert("L"))[..., None]
         if pixels.shape[:2] != roofs.shape[:2]:
             raise ValueError(f"{name}: tile and mask differ in size")
@@ -126,7 +129,7 @@ def load_data(config: Config) -> tuple[DataLoader, DataLoader, DataLoader]:
     without = [name for name in names if not (root / "footprints" / name).is_file()]
     if not names or without:
         raise FileNotFoundError(
-            f"{root}: expected tiles/*.png and footprints/*.png in pairs; alone: {', '.join(without[:3]) or 'none'}"
+            f"{root}: expected pairs of tiles/*.png and footprints/*.png; alone: {without[:3]}"
         )
     random.Random(config.seed).shuffle(names)
     share = max(1, len(names) // 6)
@@ -139,16 +142,17 @@ def load_data(config: Config) -> tuple[DataLoader, DataLoader, DataLoader]:
 
 # %% [model]
 class DoubleConv(nn.Module):
-    """Two convolutions, each normalised over the batch."""
+    """Two convolutions, normalised over groups of channels: large tiles leave room for small batches only."""
 
     def __init__(self, channels_in: int, channels: int):
         super().__init__()
         self.first = nn.Conv2d(channels_in, channels, kernel_size=3, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(channels)
+        self.first_norm = nn.GroupNorm(8, channels)
         self.second = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(channels)
+        self.second_norm = nn.GroupNorm(8, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return features of the same size."""
         x = F.relu(self.first_norm(self.first(x)))
         return F.relu(self.second_norm(self.second(x)))
 
@@ -173,6 +177,7 @@ class UNet(nn.Module):
         self.classify = nn.Conv2d(width, 1, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (batch, 1, height, width)."""
         a = self.enter(x)
         b = self.down1(self.pool(a))
         c = self.down2(self.pool(b))
@@ -200,6 +205,7 @@ class BceDiceLoss(nn.Module):
         self.dice_weight = dice_weight
 
     def forward(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Return the loss of a batch."""
         probability = logits.sigmoid()
         dice = (2 * (probability * masks).sum() + 1) / (probability.sum() + masks.sum() + 1)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, masks)
@@ -216,7 +222,9 @@ def criterion_of(config: Config) -> nn.Module:
 
 
 @torch.no_grad()
-def measure(model: nn.Module, tiles: DataLoader, criterion: nn.Module, device: torch.device) -> dict[str, float]:
+def measure(
+    model: nn.Module, tiles: DataLoader, criterion: nn.Module, device: torch.device
+) -> dict[str, float]:
     """Return the loss, the IoU of all pixels together and the share of pixels that are right."""
     model.eval()
     losses, shared, either, right, pixels = [], 0, 0, 0, 0

@@ -167,6 +167,7 @@ class BasicBlock(nn.Module):
             self.downsample = nn.Sequential(projection, nn.BatchNorm2d(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the block's features."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.bn2(self.conv2(x))
@@ -191,6 +192,7 @@ class ResNet18(nn.Module):
         self.frozen: list[nn.Module] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (photos, num_classes)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(self.avgpool(x).flatten(1))
@@ -202,8 +204,9 @@ class ResNet18(nn.Module):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> nn.Module:
+        """Switch the mode, but not of frozen layers: their running statistics would still move."""
         super().train(mode)
-        for module in self.frozen:  # else their running statistics would still move
+        for module in self.frozen:
             module.eval()
         return self
 
@@ -243,7 +246,9 @@ def warmup_cosine(step: int, warmup: int, total: int) -> float:
 
 
 @torch.no_grad()
-def class_scores(model: nn.Module, loader: DataLoader, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def class_scores(
+    model: nn.Module, loader: DataLoader, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the logits (photos, classes) and the labels (photos,) of a loader, in its order."""
     model.eval()
     pairs = [(model(photos.to(device)).float().cpu(), labels) for photos, labels in loader]
