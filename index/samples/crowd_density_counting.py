@@ -266,11 +266,11 @@ def evaluate(config: Config) -> dict[str, float]:
 
 # %% [predict]
 def predict(config: Config) -> np.ndarray:
-    """Return density maps (photos, 1, S / 8, S / 8); their sums are the counts. Plots the first four."""
+    """Return density maps (photos, S / 8, S / 8, 1); their sums are the counts. Plots the first four."""
     _, _, test_loader = load_data(config)
     maps, truth = density_of(read_model(config), test_loader, config)
     folder = Path(config.output_dir)
-    np.save(folder / "predictions.npy", maps.numpy())
+    np.save(folder / "predictions.npy", maps.permute(0, 2, 3, 1).numpy())
     np.savetxt(
         folder / "counts.csv",
         torch.stack([counts(maps), counts(truth)], 1).numpy(),
@@ -286,7 +286,7 @@ def predict(config: Config) -> np.ndarray:
             axes[row, column].set_title(f"{name}: {values.sum():.1f}")
             axes[row, column].axis("off")
     FigureCanvasAgg(figure).print_png(folder / "density.png")
-    return maps.numpy()
+    return maps.permute(0, 2, 3, 1).numpy()
 
 
 # %% [main]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watch the driver: alert, yawning or nodding off, from clips of unequal length, by frame CNN and transformer.
+"""Tell alert, yawning and nodding drivers apart in clips of unequal length: frame CNN and transformer.
 
 A small CNN, the same for every frame, turns frames into vectors; a transformer encoder lets them attend to
-each other, with positions added, as order matters. Clips are padded at the end to the longest of their
-batch; padded frames are masked in the attention and left out of the final mean, so that a clip gets the
-same answer whatever it is batched with. The training loop is written out with a gradient tape.
+each other, with positions added, as order matters. Short clips are padded at the end; padded frames are
+masked in the attention and left out of the final mean: only real frames decide. The training loop is
+written out with a gradient tape.
 
 Data: `data_dir/clips/<clip>/*.png`, frames that sort in order of time, and `data_dir/{train,val,test}.txt`,
 a line `<clip> <label>` for each clip, labels from 0. Drivers should not be shared between the three.
@@ -14,6 +14,7 @@ a line `<clip> <label>` for each clip, labels from 0. Drivers should not be shar
 import argparse
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import keras
@@ -120,7 +121,9 @@ def clips_of(config: Config, split: str) -> tf.data.Dataset:
         tf.TensorSpec((), tf.int32),
     )
     clips = tf.data.Dataset.from_generator(read_clips, output_signature=signature)
-    return clips.padded_batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
+    shapes = ({"frames": (config.max_frames, size, size, 3), "mask": (config.max_frames,)}, ())
+    batches = clips.padded_batch(config.batch_size, padded_shapes=shapes).prefetch(tf.data.AUTOTUNE)
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-len(entries) // config.batch_size)))
 
 
 def load_data(config: Config) -> tuple[tf.data.Dataset, tf.data.Dataset, tf.data.Dataset]:
@@ -146,8 +149,8 @@ class AddPositions(layers.Layer):
         )
 
     def call(self, x):
-        """Return x (batch, time, size) plus the first `time` positions."""
-        return x + self.table[: ops.shape(x)[1]]
+        """Return x (batch, time, size) plus the positions."""
+        return x + self.table
 
     def get_config(self):
         """Return what `__init__` takes."""
@@ -178,9 +181,9 @@ def encoder_layer(x, attention_mask, config: Config):
 
 
 def build_model(config: Config) -> keras.Model:
-    """Return the network; it takes frames and mask of any number of frames and answers with logits."""
-    frames = layers.Input(shape=(None, config.image_size, config.image_size, 3), name="frames")
-    mask = layers.Input(shape=(None,), dtype="bool", name="mask")
+    """Return the network; it takes padded frames and their mask and answers with logits."""
+    frames = layers.Input(shape=(config.max_frames, config.image_size, config.image_size, 3), name="frames")
+    mask = layers.Input(shape=(config.max_frames,), dtype="bool", name="mask")
     x = frames
     for filters in (16, 32, 64):
         x = layers.TimeDistributed(layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu"))(x)
@@ -188,7 +191,7 @@ def build_model(config: Config) -> keras.Model:
     x = layers.TimeDistributed(layers.Dense(config.model_size))(x)
     x = AddPositions(config.max_frames)(x)
     # (batch, 1, time): every frame may look at every real frame.
-    attention_mask = layers.Reshape((1, -1))(mask)
+    attention_mask = layers.Reshape((1, config.max_frames))(mask)
     for _ in range(2):
         x = encoder_layer(x, attention_mask, config)
     x = layers.LayerNormalization(epsilon=1e-6)(x)
@@ -207,16 +210,20 @@ def chosen_loss(config: Config) -> keras.losses.Loss:
     return known[config.loss](from_logits=True)
 
 
-def chosen_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
-    """Return the optimizer; its rate rises over the first steps of all, then falls along a cosine."""
+def chosen_optimizer(config: Config) -> keras.optimizers.Optimizer:
+    """Return the optimizer that the settings name."""
     known = {"adamw": keras.optimizers.AdamW, "adam": keras.optimizers.Adam}
     if config.optimizer not in known:
         raise ValueError(f"--optimizer {config.optimizer}: known are {', '.join(known)}")
+    return known[config.optimizer](learning_rate=config.learning_rate, global_clipnorm=config.clip_norm)
+
+
+def rate_at(step: int, steps: int, config: Config) -> float:
+    """Return the learning rate of a step: in a line up to its peak, then down along a cosine."""
     warmup = max(1, int(config.warmup_share * steps))
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=config.learning_rate, warmup_steps=warmup
-    )
-    return known[config.optimizer](learning_rate=rate, global_clipnorm=config.clip_norm)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def measure(model: keras.Model, batches: tf.data.Dataset, criterion: keras.losses.Loss) -> dict[str, float]:
@@ -232,11 +239,10 @@ def train(config: Config) -> dict[str, float]:
     keras.utils.set_random_seed(config.seed)
     batches, validation, _ = load_data(config)
     model, criterion = build_model(config), chosen_loss(config)
-    count = sum(1 for line in open(Path(config.data_dir) / "train.txt", encoding="utf-8") if line.strip())
-    optimizer = chosen_optimizer(config, config.epochs * -(-count // config.batch_size))
+    optimizer = chosen_optimizer(config)
+    steps = config.epochs * len(batches)
 
-    # Without the signature each new length of the padded clips would be traced anew.
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True)  # or a smaller last batch would be traced anew
     def step(clips, labels):
         with tf.GradientTape() as tape:
             logits = model(clips, training=True)
@@ -249,7 +255,10 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     course, best = [], float("inf")
     for epoch in range(config.epochs):
-        losses = [float(step(clips, labels)) for clips, labels in batches]
+        losses = []
+        for clips, labels in batches:
+            optimizer.learning_rate.assign(rate_at(int(optimizer.iterations), steps, config))
+            losses.append(float(step(clips, labels)))
         checked = measure(model, validation, criterion)
         course.append({"loss": float(np.mean(losses)), **{f"val_{key}": v for key, v in checked.items()}})
         print(f"epoch {epoch + 1}: {course[-1]}")

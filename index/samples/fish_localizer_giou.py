@@ -169,7 +169,7 @@ def small_backbone(x):
     """Return features an eighth as wide as the picture."""
     for filters in (24, 48, 96):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
         x = layers.MaxPooling2D(2)(x)
     return x

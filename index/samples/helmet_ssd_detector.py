@@ -73,8 +73,7 @@ def make_synthetic(config: Config) -> None:
     (root / "annotations").mkdir(exist_ok=True)
     rows, columns = np.mgrid[:size, :size]
     for number in range(config.synthetic_samples):
-        scene = rng.normal((120, 115, 110), 12, (size, size, 3))
-        objects = ""
+        scene, objects = rng.normal((120, 115, 110), 12, (size, size, 3)), ""
         for _ in range(rng.integers(1, 4)):
             radius = int(rng.integers(size // 14, size // 5))
             y, x = rng.integers(radius, size - radius, 2)
@@ -238,7 +237,8 @@ def train(config: Config) -> dict[str, float]:
     """Fit with momentum and a rate that falls at two thirds and at nine tenths; keep the best weights."""
     torch.manual_seed(config.seed)
     random.seed(config.seed)
-    if (config.optimizer, config.loss) != ("sgd", "multibox_loss"):
+    criterion = {"multibox_loss": multibox_loss}.get(config.loss)
+    if criterion is None or config.optimizer != "sgd":
         raise ValueError("this detector trains with the optimizer sgd and the loss multibox_loss")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train_loader, validation_loader, _ = load_data(config)
@@ -252,7 +252,7 @@ def train(config: Config) -> dict[str, float]:
         model.train()
         losses = []
         for batch in train_loader:
-            loss = multibox_loss(model, batch, anchors)
+            loss = criterion(model, batch, anchors)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -261,7 +261,7 @@ def train(config: Config) -> dict[str, float]:
         schedule.step()
         model.eval()
         with torch.no_grad():
-            checks = [multibox_loss(model, batch, anchors).item() for batch in validation_loader]
+            checks = [criterion(model, batch, anchors).item() for batch in validation_loader]
         history = {"loss": float(np.mean(losses)), "val_loss": float(np.mean(checks))}
         print(f"[{epoch + 1}] {history}")
         if history["val_loss"] < best:

@@ -295,7 +295,7 @@ def evaluate(config: Config) -> dict[str, float]:
 # %% [predict]
 @torch.no_grad()
 def predict(config: Config) -> np.ndarray:
-    """Return building probabilities (tiles, 1, height, width) of the test tiles, averaged over mirrors.
+    """Return building probabilities (tiles, height, width, 1) of the test tiles, averaged over mirrors.
 
     Writes a mask as PNG for each tile. Tiles of unequal size come back in the size of the smallest.
     """
@@ -310,7 +310,7 @@ def predict(config: Config) -> np.ndarray:
         mask = (255 * (maps[-1][0] > 0.5)).astype(np.uint8)
         Image.fromarray(mask).save(Path(config.output_dir) / f"mask_{name}")
     height, width = min(m.shape[1] for m in maps), min(m.shape[2] for m in maps)
-    probabilities = np.stack([m[:, :height, :width] for m in maps])
+    probabilities = np.stack([m[0, :height, :width, None] for m in maps])
     np.save(Path(config.output_dir) / "predictions.npy", probabilities)
     return probabilities
 

@@ -37,7 +37,7 @@ class Config:
     pairs_per_image: int = 4
     optimizer: str = "rmsprop"
     loss: str = "contrastive_loss"
-    metric: str = "accuracy"
+    metric: str = "binary_accuracy"
     learning_rate: float = 0.001
     batch_size: int = 16
     epochs: int = 30
@@ -229,7 +229,7 @@ def build_model(config: Config) -> keras.Model:
     optimizer = keras.optimizers.get(config.optimizer)
     optimizer.learning_rate = config.learning_rate
     # Half of the margin is the border while training; the final one is chosen afterwards.
-    near = keras.metrics.BinaryAccuracy(name="accuracy", threshold=config.margin / 2)
+    near = keras.metrics.BinaryAccuracy(name=config.metric, threshold=config.margin / 2)
     model.compile(optimizer=optimizer, loss=ContrastiveLoss(config.margin), metrics=[near])
     return model
 
