@@ -50,8 +50,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --progress-bar off -e '.[keras,dev]'
 	touch $@
 
+# Every bundled sample, Keras and PyTorch, for one epoch in the sandbox, as many at a time as there are cores.
 check-pool: setup
-	$(BIN)/python -m index.check
+	$(BIN)/pip install --progress-bar off -e '.[keras,torch]'
+	$(BIN)/python -m index.check --report build/check-pool.json
 
 clean:
 	rm -rf $(VENV) violence-classifier

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 # What a project may use when nobody said which environment it is for.
-KNOWN_PACKAGES = frozenset({"keras", "numpy", "tensorflow", "torch"})
+KNOWN_PACKAGES = frozenset({"PIL", "keras", "matplotlib", "numpy", "tensorflow", "torch"})
 _TIMEOUT_S = 120
 _NOT_RESOLVED = frozenset({"antigravity", "this", "turtle", "idlelib"})  # their import does something
 _ENVIRONMENT = {
