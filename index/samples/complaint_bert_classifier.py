@@ -80,7 +80,11 @@ def make_synthetic(config: Config) -> None:
         "repairs": ("screen", "battery", "technician", "noise", "warranty"),
         "contracts": ("cancellation", "renewal", "signature", "tariff", "notice"),
     }
-    frames = ("I am unhappy about the {} and the {}.", "Again trouble with my {}, also the {}!", "{}? {}? Help.")
+    frames = (
+        "I am unhappy about the {} and the {}.",
+        "Again trouble with my {}, also the {}!",
+        "{}? {}? Help.",
+    )
     names = [*topics, *(f"office{i}" for i in range(len(topics), config.num_classes))][: config.num_classes]
     folder = Path(config.data_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -194,15 +198,13 @@ class ComplaintEncoder(nn.Module):
 
     def encode(self, ids: torch.Tensor) -> torch.Tensor:
         """Return a vector for every piece (texts, length, embedding_dim)."""
-        places = torch.arange(ids.shape[1], device=ids.device)
-        x = self.pieces(ids) + self.positions(places)
+        x = self.pieces(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
         x = self.dropout(self.norm(x))
         return self.encoder(x, src_key_padding_mask=ids == PAD)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return class scores (texts, num_classes)."""
-        x = self.encode(ids)[:, 0]
-        x = torch.tanh(self.pooler(x))
+        x = torch.tanh(self.pooler(self.encode(ids)[:, 0]))
         return self.classifier(self.dropout(x))
 
     def restore(self, ids: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:

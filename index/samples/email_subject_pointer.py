@@ -53,17 +53,13 @@ PAD, UNKNOWN, START, END = range(4)
 
 def parse_config(argv: list[str] | None = None) -> Config:
     """Read the command line; every field of Config is an option."""
-    parser = argparse.ArgumentParser(
-        description="Subject lines for e-mails", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description="Subject lines for e-mails")
     for field in dataclasses.fields(Config):
-        names = (f"--{field.name}", f"--{field.name.replace('_', '-')}")
+        option = "--" + field.name.replace("_", "-")
         if field.type is bool:
-            parser.add_argument(*dict.fromkeys(names), action="store_true", dest=field.name)
+            parser.add_argument(option, action="store_true")
         else:
-            parser.add_argument(
-                *dict.fromkeys(names), type=field.type, default=field.default, dest=field.name
-            )
+            parser.add_argument(option, type=field.type, default=field.default)
     return Config(**vars(parser.parse_args(argv)))
 
 
@@ -78,7 +74,11 @@ class Email(NamedTuple):
 def make_synthetic(config: Config) -> None:
     """Write e-mails about an order whose made-up number has to be copied into the subject."""
     rng = np.random.default_rng(config.seed)
-    troubles = {"late": "is late and I need it soon", "broken": "arrived broken", "wrong": "is the wrong size"}
+    troubles = {
+        "late": "is late and I need it soon",
+        "broken": "arrived broken",
+        "wrong": "is the wrong size",
+    }
     items = ("lamp", "jacket", "phone", "desk")
     lines = []
     for _ in range(config.synthetic_samples):

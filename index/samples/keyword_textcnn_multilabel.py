@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tag abstracts with all subjects that they belong to: a convolutional network with several kernel widths.
+"""Label abstracts with all subjects that they belong to: a convolutional network with several kernel widths.
 
 Filters of width 2 to 5 look for short phrases, the strongest find of each filter is kept, and every
 subject gets a probability of its own, so a text may have none, one or many. Rare subjects weigh more in
@@ -88,7 +88,7 @@ def make_synthetic(config: Config) -> None:
 
 
 def load_data(config: Config):
-    """Return (train, validation, test), each as texts and 0/1 labels (texts, num_classes), and the subjects."""
+    """Return (train, validation, test), each texts and 0/1 labels (texts, num_classes), and the subjects."""
     if config.synthetic:
         make_synthetic(config)
     path = Path(config.data_dir) / "abstracts.jsonl"
@@ -137,7 +137,7 @@ class MultiLabelModel(keras.Model):
 
 
 def build_model(config: Config) -> keras.Model:
-    """Return the compiled tagger of word numbers."""
+    """Return the compiled classifier of word numbers."""
     words = layers.Input(shape=(config.sequence_length,), dtype="int32", name="words")
     x = layers.Embedding(config.vocab_size, config.embedding_dim)(words)
     x = layers.SpatialDropout1D(0.2)(x)
@@ -193,36 +193,36 @@ def train(config: Config) -> dict[str, float]:
     )
     output = Path(config.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    model.save_weights(output / "model.weights.h5")
+    model.save(output / "model.keras")
     saved = {
         "words": vectorizer.get_vocabulary(include_special_tokens=False),
         "subjects": subjects,
         "thresholds": thresholds.tolist(),
     }
-    (output / "tagger.json").write_text(json.dumps(saved), encoding="utf-8")
+    (output / "labels.json").write_text(json.dumps(saved), encoding="utf-8")
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 
 # %% [evaluate]
-def tag_texts(config: Config, part) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def label_texts(config: Config, part) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return probabilities and choices, both (texts, num_classes), and the names of the subjects."""
     output = Path(config.output_dir)
-    saved = json.loads((output / "tagger.json").read_text(encoding="utf-8"))
+    saved = json.loads((output / "labels.json").read_text(encoding="utf-8"))
     vectorizer = layers.TextVectorization(
         max_tokens=config.vocab_size,
         output_sequence_length=config.sequence_length,
         vocabulary=saved["words"],
     )
-    model = build_model(config)
-    model.load_weights(output / "model.weights.h5")
+    known = {"MultiLabelModel": MultiLabelModel}
+    model = keras.models.load_model(output / "model.keras", custom_objects=known, compile=False)
     probabilities = model.predict(batches_of(part, vectorizer, config), verbose=0)
     return probabilities, probabilities > np.array(saved["thresholds"]), saved["subjects"]
 
 
 def evaluate(config: Config) -> dict[str, float]:
-    """Measure macro and micro F1 and the share of texts tagged without a fault; save F1 by subject."""
+    """Measure macro and micro F1 and the share of texts labelled without a fault; save F1 by subject."""
     _, _, (texts, labels), _ = load_data(config)
-    _, chosen, subjects = tag_texts(config, (texts, labels))
+    _, chosen, subjects = label_texts(config, (texts, labels))
     hits, named, true = (chosen * labels).sum(axis=0), chosen.sum(axis=0), labels.sum(axis=0)
     by_subject = 2 * hits / np.maximum(named + true, 1)
     report = [f"{s}\t{f1:.3f}\t{int(n)}" for s, f1, n in zip(subjects, by_subject, true, strict=True)]
@@ -239,7 +239,7 @@ def evaluate(config: Config) -> dict[str, float]:
 def predict(config: Config) -> np.ndarray:
     """Return probabilities (texts, num_classes) of the test texts; write the chosen subjects of each."""
     _, _, part, _ = load_data(config)
-    probabilities, chosen, subjects = tag_texts(config, part)
+    probabilities, chosen, subjects = label_texts(config, part)
     with open(Path(config.output_dir) / "predictions.jsonl", "w", encoding="utf-8") as file:
         for text, row in zip(part[0], chosen, strict=True):
             record = {"text": str(text), "subjects": [subjects[i] for i in np.flatnonzero(row)]}

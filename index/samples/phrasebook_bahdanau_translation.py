@@ -72,29 +72,23 @@ def make_synthetic(config: Config) -> None:
     """Write questions and statements whose verb moves to the end in the other language."""
     rng = np.random.default_rng(config.seed)
     verbs = {"see": "sehen", "buy": "kaufen", "find": "finden", "eat": "essen"}
-    things = {"the bread": "das Brot", "a ticket": "eine Karte", "the fish": "den Fisch", "my bag": "meine Tasche"}
+    things = {"the bread": "das Brot", "a map": "eine Karte", "the fish": "den Fisch", "tea": "Tee"}
     times = {"today": "heute", "tomorrow": "morgen", "": ""}
     lines = []
     for _ in range(config.synthetic_samples):
         verb, thing, time = (str(rng.choice(list(table))) for table in (verbs, things, times))
-        english = f"I want to {verb} {thing} {time}"
-        german = f"ich will {times[time]} {things[thing]} {verbs[verb]}"
+        pair = (f"I want to {verb} {thing} {time}.", f"ich will {times[time]} {things[thing]} {verbs[verb]}.")
         if rng.random() < 0.4:
-            english, german = f"Where can we {verb} {thing}", f"wo können wir {things[thing]} {verbs[verb]}"
-        end = "?" if english.startswith("Where") else "."
-        lines.append((" ".join(english.split()) + end, " ".join(german.split()) + end))
-    folder = Path(config.data_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+            pair = (f"Where can we {verb} {thing}?", f"wo können wir {things[thing]} {verbs[verb]}?")
+        lines.append(pair)
+    (folder := Path(config.data_dir)).mkdir(parents=True, exist_ok=True)
     for column, language in enumerate((config.source_language, config.target_language)):
         text = "".join(line[column] + "\n" for line in lines)
         (folder / f"phrases.{language}").write_text(text, encoding="utf-8")
 
 
 def load_data(config: Config):
-    """Return (train, validation, test), lists of pairs of word lists.
-
-    All translations of one source sentence go to the same part, or the test would know its answers.
-    """
+    """Return (train, validation, test), lists of pairs of word lists."""
     if config.synthetic:
         make_synthetic(config)
     columns = []
@@ -103,13 +97,12 @@ def load_data(config: Config):
         if not path.is_file():
             raise FileNotFoundError(f"{path}: expected a text file with one sentence per line")
         columns.append(path.read_text(encoding="utf-8").splitlines())
-    if len(columns[0]) != len(columns[1]):
-        raise ValueError(f"{config.data_dir}: the two files have different numbers of lines")
     grouped: dict[str, list] = {}
     for source, target in zip(*columns, strict=True):
         words = [re.findall(r"\w+|[^\w\s]", sentence.lower()) for sentence in (source, target)]
         if all(0 < len(sentence) < config.sequence_length for sentence in words):
             grouped.setdefault(" ".join(words[0]), []).append(tuple(words))
+    # All translations of one sentence go to the same part, or the test would know its answers.
     sources = sorted(grouped)
     order = np.random.default_rng(config.seed).permutation(len(sources))
     tenth = max(1, len(sources) // 10)
@@ -131,9 +124,6 @@ class SameLengthBatches(Sampler):
         self.batch_size = batch_size
         self.rng = np.random.default_rng(seed)
 
-    def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.batch_size)
-
     def __iter__(self):
         # Up to two words of noise, so that the same sentences do not always meet.
         order = np.argsort(self.lengths + self.rng.uniform(0, 2, len(self.lengths)))
@@ -142,24 +132,18 @@ class SameLengthBatches(Sampler):
         return iter(batches)
 
 
-def numbered(pairs, vocabularies: list[list[str]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def numbered(pairs, vocabularies: list[list[str]]) -> list[list[torch.Tensor]]:
     """Return word numbers of each pair, an end token after both sentences."""
     tables = [{word: number for number, word in enumerate(words)} for words in vocabularies]
     return [
-        tuple(
-            torch.tensor([table.get(word, UNK) for word in sentence] + [EOS])
-            for sentence, table in zip(pair, tables, strict=True)
-        )
+        [torch.tensor([*(table.get(w, UNK) for w in s), EOS]) for s, table in zip(pair, tables, strict=True)]
         for pair in pairs
     ]
 
 
-def pad_pairs(pairs) -> tuple[torch.Tensor, torch.Tensor]:
+def pad_pairs(pairs) -> list[torch.Tensor]:
     """Return sources and targets of a batch, each (sentences, longest)."""
-    return tuple(
-        nn.utils.rnn.pad_sequence(column, batch_first=True, padding_value=PAD)
-        for column in zip(*pairs, strict=True)
-    )
+    return [nn.utils.rnn.pad_sequence(column, batch_first=True) for column in zip(*pairs, strict=True)]
 
 
 # %% [model]
@@ -194,15 +178,14 @@ class AdditiveAttention(nn.Module):
         self.score = nn.Linear(config.units, 1, bias=False)
 
     def forward(self, state, notes, is_padding):
-        """Return the weighted mean of the notes (sentences, 2 * units) and the weights."""
+        """Return the weighted mean of the notes (sentences, 2 * units)."""
         hidden = torch.tanh(self.of_state(state).unsqueeze(1) + self.of_notes(notes))
         scores = self.score(hidden).squeeze(2).masked_fill(is_padding, float("-inf"))
-        weights = F.softmax(scores, dim=1)
-        return torch.bmm(weights.unsqueeze(1), notes).squeeze(1), weights
+        return torch.bmm(F.softmax(scores, dim=1).unsqueeze(1), notes).squeeze(1)
 
 
 class Decoder(nn.Module):
-    """Write one word, given the word before it."""
+    """Score the next word, given the word before it."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -210,14 +193,16 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.attention = AdditiveAttention(config)
         self.rnn = nn.GRUCell(config.embedding_dim + 2 * config.units, config.units)
-        self.output = nn.Linear(3 * config.units + config.embedding_dim, config.vocab_size)
+        self.readout = nn.Linear(3 * config.units + config.embedding_dim, config.embedding_dim)
+        self.output = nn.Linear(config.embedding_dim, config.vocab_size)
 
     def forward(self, word, state, notes, is_padding):
         """Return scores (sentences, vocab_size) and the next state (sentences, units)."""
         x = self.dropout(self.embedding(word))
-        context, _ = self.attention(state, notes, is_padding)
+        context = self.attention(state, notes, is_padding)
         state = self.rnn(torch.cat([x, context], dim=1), state)
-        return self.output(self.dropout(torch.cat([state, context, x], dim=1))), state
+        readout = torch.tanh(self.readout(torch.cat([state, context, x], dim=1)))
+        return self.output(self.dropout(readout)), state
 
 
 class Translator(nn.Module):
@@ -229,10 +214,7 @@ class Translator(nn.Module):
         self.decoder = Decoder(config)
 
     def forward(self, source, target=None, teacher_forcing: float = 1.0, steps: int = 0) -> torch.Tensor:
-        """Return scores (sentences, steps, vocab_size); without a target, the model goes on from its own words.
-
-        Whether the true word or the model's own is read next is drawn for every step.
-        """
+        """Return scores (sentences, steps, vocab_size); without a target, it reads its own words."""
         notes, state = self.encoder(source)
         is_padding = source == PAD
         word = torch.full_like(source[:, 0], BOS)
@@ -240,6 +222,8 @@ class Translator(nn.Module):
         scores = []
         for place in range(steps):
             step_scores, state = self.decoder(word, state, notes, is_padding)
+            if target is None:  # never write a special word but the end
+                step_scores[:, [PAD, UNK, BOS]] = -torch.inf
             scores.append(step_scores)
             follow_teacher = target is not None and torch.rand(()).item() < teacher_forcing
             word = target[:, place] if follow_teacher else step_scores.argmax(dim=1)
@@ -252,29 +236,17 @@ def build_model(config: Config) -> nn.Module:
 
 
 # %% [train]
-def pick(kind: str, name: str, known: dict):
-    """Return what a setting names, or say what it could have named."""
-    if name not in known:
-        raise ValueError(f"{kind} {name!r} is unknown; choose from {sorted(known)}")
-    return known[name]
-
-
 @torch.no_grad()
-def translate(model: nn.Module, pairs, vocabularies, config: Config, device) -> tuple[np.ndarray, list[list[str]]]:
+def translate(model: nn.Module, pairs, vocabularies, config: Config, device):
     """Return greedy translations as numbers (sentences, sequence_length), PAD after the end, and as words."""
     model.eval()
-    ids = np.full((len(pairs), config.sequence_length), PAD, dtype="int64")
-    batches = DataLoader(numbered(pairs, vocabularies), config.batch_size, collate_fn=pad_pairs, num_workers=0)
-    row = 0
-    for source, _ in batches:
+    items, rows = numbered(pairs, vocabularies), []
+    for source, _ in DataLoader(items, config.batch_size, collate_fn=pad_pairs, num_workers=0):
         scores = model(source.to(device), steps=config.sequence_length)
-        # Never a special word but the end, nor a number beyond the vocabulary.
-        scores[:, :, [PAD, UNK, BOS]] = -torch.inf
-        scores[:, :, len(vocabularies[1]) :] = -torch.inf
-        for best in scores.argmax(dim=2).cpu().tolist():
-            sentence = best[: best.index(EOS)] if EOS in best else best
-            ids[row, : len(sentence)] = sentence
-            row += 1
+        # The output layer may be wider than the vocabulary.
+        best = scores[:, :, : len(vocabularies[1])].argmax(dim=2)
+        rows.append(best.masked_fill((best == EOS).cumsum(dim=1) > 0, PAD).cpu())
+    ids = torch.cat(rows).numpy()
     return ids, [[vocabularies[1][number] for number in line if number != PAD] for line in ids]
 
 
@@ -284,7 +256,7 @@ def corpus_bleu(written: list[list[str]], wanted: list[list[str]], longest: int 
     for size in range(1, longest + 1):
         hits = tries = 0 if size == 1 else 1
         for ours, gold in zip(written, wanted, strict=True):
-            found, given = (Counter(tuple(s[i : i + size]) for i in range(len(s) - size + 1)) for s in (ours, gold))
+            found, given = (Counter(zip(*(s[i:] for i in range(size)), strict=False)) for s in (ours, gold))
             hits += sum((found & given).values())
             tries += sum(found.values())
         logs += math.log(max(hits, 1e-9) / max(tries, 1)) / longest
@@ -292,21 +264,25 @@ def corpus_bleu(written: list[list[str]], wanted: list[list[str]], longest: int 
     return math.exp(logs + min(0.0, 1 - reference / max(length, 1)))
 
 
+OPTIMIZERS = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta, "rmsprop": torch.optim.RMSprop}
+LOSSES = {"sparse_categorical_crossentropy": nn.CrossEntropyLoss}
+METRICS = {"bleu": corpus_bleu}
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit with falling teacher forcing; keep the weights with the best BLEU on validation sentences."""
+    if config.optimizer not in OPTIMIZERS or config.loss not in LOSSES or config.metric not in METRICS:
+        raise ValueError(f"known are {[*OPTIMIZERS]}, {[*LOSSES]} and {[*METRICS]}")
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    measure = pick("metric", config.metric, {"bleu": corpus_bleu})
-    criterion = pick("loss", config.loss, {"sparse_categorical_crossentropy": nn.CrossEntropyLoss})(ignore_index=PAD)
-    optimizers = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta, "rmsprop": torch.optim.RMSprop}
+    criterion, measure = LOSSES[config.loss](ignore_index=PAD), METRICS[config.metric]
     seen, held_out, _ = load_data(config)
     vocabularies = [build_vocabulary([pair[side] for pair in seen], config.vocab_size) for side in (0, 1)]
     sampler = SameLengthBatches([len(source) for source, _ in seen], config.batch_size, config.seed)
-    batches = DataLoader(
-        numbered(seen, vocabularies), batch_sampler=sampler, collate_fn=pad_pairs, num_workers=0
-    )
+    items = numbered(seen, vocabularies)
+    batches = DataLoader(items, batch_sampler=sampler, collate_fn=pad_pairs, num_workers=0)
     model = build_model(config).to(device)
-    optimizer = pick("optimizer", config.optimizer, optimizers)(model.parameters(), lr=config.learning_rate)
+    optimizer = OPTIMIZERS[config.optimizer](model.parameters(), lr=config.learning_rate)
     output = Path(config.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     (output / "vocabularies.json").write_text(json.dumps(vocabularies, ensure_ascii=False), encoding="utf-8")
@@ -328,7 +304,7 @@ def train(config: Config) -> dict[str, float]:
             total, words = total + loss.item() * count, words + count
         _, written = translate(model, held_out, vocabularies, config, device)
         reached = measure(written, [target for _, target in held_out])
-        print(f"epoch {epoch + 1}: loss {total / words:.3f}, {config.metric} {reached:.3f}, forcing {forcing:.2f}")
+        print(f"epoch {epoch + 1}: loss {total / words:.3f}, {config.metric} {reached:.3f}", flush=True)
         if reached > best:
             best = reached
             torch.save(model.state_dict(), output / "model.pt")

@@ -91,7 +91,9 @@ def load_data(config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     paths = sorted(Path(config.data_dir).glob("*.txt"))
     if not paths:
         raise FileNotFoundError(f"{config.data_dir}: expected text files, *.txt")
-    documents = [np.append(np.frombuffer(p.read_bytes(), "uint8").astype("int64"), END_OF_TEXT) for p in paths]
+    documents = [
+        np.append(np.frombuffer(p.read_bytes(), "uint8").astype("int64"), END_OF_TEXT) for p in paths
+    ]
     if len(documents) < 10:
         text = np.concatenate(documents)
         return tuple(np.split(text, [int(0.8 * len(text)), int(0.9 * len(text))]))
@@ -273,7 +275,7 @@ def train(config: Config) -> dict[str, float]:
                 optimizer.zero_grad(set_to_none=True)
                 schedule.step()
         validation = mean_loss(model, held_out, config, device)
-        print(f"epoch {epoch + 1}/{config.epochs} loss {np.mean(losses):.4f} perplexity {math.exp(validation):.2f}")
+        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, perplexity {math.exp(validation):.2f}")
         if validation < lowest:
             lowest = validation
             torch.save(model.state_dict(), output / "model.pt")
