@@ -3,7 +3,7 @@
 
 Words are cut into pieces by a vocabulary that is learnt from the training texts, so that misspelt and new
 words still mean something. The vector of the [CLS] token is classified. Because labelled texts are few, the
-network also has to restore pieces that were hidden behind [MASK], as BERT does in its pretraining.
+network also has to guess pieces that were hidden behind [MASK], as BERT does in its pretraining.
 
 Data: `data_dir/complaints.csv`, UTF-8, with the header `text,department`; `num_classes` departments.
 """
@@ -48,7 +48,7 @@ class Config:
     weight_decay: float = 0.01
     warmup_share: float = 0.1
     mask_share: float = 0.15
-    restore_weight: float = 0.3
+    masked_weight: float = 0.3
     batch_size: int = 16
     epochs: int = 12
 
@@ -175,7 +175,7 @@ def make_loader(rows: list[tuple[str, int]], index: dict[str, int], config: Conf
 
 # %% [model]
 class ComplaintEncoder(nn.Module):
-    """Encode pieces of words; classify the text by [CLS], restore hidden pieces by their own vectors."""
+    """Encode pieces of words; classify the text by [CLS], guess hidden pieces by their own vectors."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class ComplaintEncoder(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, num_layers=config.num_layers, enable_nested_tensor=False)
         self.pooler = nn.Linear(config.embedding_dim, config.embedding_dim)
         self.classifier = nn.Linear(config.embedding_dim, config.num_classes)
-        self.restorer = nn.Linear(config.embedding_dim, config.vocab_size)
+        self.unmasker = nn.Linear(config.embedding_dim, config.vocab_size)
 
     def encode(self, ids: torch.Tensor) -> torch.Tensor:
         """Return a vector for every piece (texts, length, embedding_dim)."""
@@ -207,9 +207,9 @@ class ComplaintEncoder(nn.Module):
         x = torch.tanh(self.pooler(self.encode(ids)[:, 0]))
         return self.classifier(self.dropout(x))
 
-    def restore(self, ids: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    def unmask(self, ids: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """Return scores of all pieces (hidden places, vocab_size) for the places that are hidden."""
-        return self.restorer(self.encode(ids)[hidden])
+        return self.unmasker(self.encode(ids)[hidden])
 
 
 def build_model(config: Config) -> nn.Module:
@@ -285,7 +285,7 @@ def train(config: Config) -> dict[str, float]:
             losses.append(loss.item())
             masked, hidden = hide_pieces(ids, config.mask_share)
             if hidden.any():
-                loss = loss + config.restore_weight * criterion(model.restore(masked, hidden), ids[hidden])
+                loss = loss + config.masked_weight * criterion(model.unmask(masked, hidden), ids[hidden])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write Russian names in Latin letters: translation letter by letter with an LSTM encoder-decoder.
 
-The classical Keras way: one model is trained with the true letters fed to the decoder; afterwards its layers are
-put together anew as two models, an encoder that gives states and a decoder that takes one letter and the
-states and gives the next ones. Only these two are needed to transliterate.
+The classical Keras way: one model is trained with the true letters fed to the decoder; afterwards its layers
+are put together anew as two models, an encoder that gives states and a decoder that takes one letter and
+the states and gives the next ones. Only these two are needed to transliterate.
 
 Data: `data_dir/names.csv`, UTF-8, with the header `source,target`, one name in both scripts per row.
 """

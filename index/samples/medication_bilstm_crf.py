@@ -76,18 +76,16 @@ def make_synthetic(config: Config) -> None:
     notes = ("Patient was given DRUG DOSE for COND .", "Denies COND .", "Started on DRUG ; reports COND .")
 
     def sentence() -> str:
-        lines = []
+        text = ""
         for slot in rng.choice(notes).split():
             for place, word in enumerate(rng.choice(names.get(slot, (slot,))).split()):
-                tag = f"{'I' if place else 'B'}-{slot}" if slot in names else "O"
-                lines.append(f"{word}\tNN\t{tag}\n")
-        return "".join(lines)
+                text += f"{word}\tNN\t" + (f"{'I' if place else 'B'}-{slot}\n" if slot in names else "O\n")
+        return text
 
-    folder = Path(config.data_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder := Path(config.data_dir)).mkdir(parents=True, exist_ok=True)
     held_out = max(2, config.synthetic_samples // 6)
-    sizes = {"train": config.synthetic_samples - 2 * held_out, "valid": held_out, "test": held_out}
-    for name, size in sizes.items():
+    sizes = (config.synthetic_samples - 2 * held_out, held_out, held_out)
+    for name, size in zip(("train", "valid", "test"), sizes, strict=True):
         text = "\n".join(sentence() for _ in range(size))
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
 
@@ -98,9 +96,8 @@ def read_columns(path: Path, longest: int) -> list[tuple[list[str], list[str]]]:
         raise FileNotFoundError(f"{path}: expected a word and its BIO tag per line, empty lines between")
     sentences = []
     for block in path.read_text(encoding="utf-8").split("\n\n"):
-        rows = [line.split() for line in block.splitlines() if line.strip()]
-        rows = [row for row in rows if row[0] != "-DOCSTART-"][:longest]
-        if rows:
+        rows = [line.split() for line in block.splitlines() if not line.startswith("-DOCSTART-")]
+        if rows := [row for row in rows if row][:longest]:
             sentences.append(([row[0] for row in rows], [row[-1] for row in rows]))
     return sentences
 
@@ -109,8 +106,8 @@ def load_data(config: Config):
     """Return (train, validation, test), lists of (words, tags)."""
     if config.synthetic:
         make_synthetic(config)
-    names = ("train", "valid", "test")
-    return tuple(read_columns(Path(config.data_dir) / f"{n}.txt", config.sequence_length) for n in names)
+    paths = [Path(config.data_dir) / f"{name}.txt" for name in ("train", "valid", "test")]
+    return tuple(read_columns(path, config.sequence_length) for path in paths)
 
 
 def shape_of(word: str) -> int:
@@ -123,11 +120,9 @@ def shape_of(word: str) -> int:
 def collate(sentences, words: dict[str, int], tags: list[str]):
     """Return word numbers, shapes and tag numbers, each (sentences, longest), padded with 0."""
     table = {tag: number for number, tag in enumerate(tags)}
-    columns = (
-        [[words.get(word.lower(), UNKNOWN) for word in sentence] for sentence, _ in sentences],
-        [[shape_of(word) for word in sentence] for sentence, _ in sentences],
-        [[table.get(tag, 0) for tag in gold] for _, gold in sentences],
-    )
+    columns = [[[words.get(word.lower(), UNKNOWN) for word in sentence] for sentence, _ in sentences]]
+    columns.append([[shape_of(word) for word in sentence] for sentence, _ in sentences])
+    columns.append([[table.get(tag, 0) for tag in gold] for _, gold in sentences])
     return [nn.utils.rnn.pad_sequence([*map(torch.tensor, c)], batch_first=True) for c in columns]
 
 
@@ -179,6 +174,12 @@ class CRF(nn.Module):
             path.append(before.gather(1, path[-1]))
         return torch.cat(path[::-1], dim=1) * mask
 
+    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the tag probabilities of each word, which are the gradient of the log partition."""
+        with torch.enable_grad():
+            scores = scores.detach().requires_grad_()
+            return torch.autograd.grad(self.log_partition(scores, mask).sum(), scores)[0]
+
 
 class BiLSTMCRF(nn.Module):
     """Score every tag of every word with a bidirectional LSTM, and sequences of them with a CRF."""
@@ -189,8 +190,8 @@ class BiLSTMCRF(nn.Module):
         self.words = nn.Embedding(config.vocab_size, config.embedding_dim, padding_idx=PAD)
         self.shapes = nn.Embedding(len(SHAPES), config.shape_dim, padding_idx=0)
         self.dropout = nn.Dropout(config.dropout)
-        width = config.embedding_dim + config.shape_dim
-        self.lstm = nn.LSTM(width, config.units, batch_first=True, bidirectional=True)
+        size = config.embedding_dim + config.shape_dim
+        self.lstm = nn.LSTM(size, config.units, batch_first=True, bidirectional=True)
         self.scores = nn.Linear(2 * config.units, config.num_tags)
         self.crf = CRF(config.num_tags)
 
@@ -222,6 +223,7 @@ def nll_loss(model: nn.Module, words, shapes, tags) -> torch.Tensor:
 
 OPTIMIZERS = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adam": torch.optim.Adam}
 LOSSES = {"nll_loss": nll_loss}
+MEASURES = ("precision", "recall", "f1_score")
 
 
 def entities_of(tags: list[str]) -> set[tuple[str, int, int]]:
@@ -243,43 +245,45 @@ def score_entities(gold: list[list[str]], written: list[list[str]]) -> dict[str,
     for true, ours in zip(gold, written, strict=True):
         true_entities, our_entities = entities_of(true), entities_of(ours)
         for column, found in enumerate((true_entities & our_entities, our_entities, true_entities)):
-            for kind, _, _ in found:
+            for kind in [*(kind for kind, _, _ in found), *["all"] * len(found)]:
                 counts[kind][column] += 1
-                counts["all"][column] += 1
     report = {}
     for kind, (hits, named, wanted) in {"all": counts["all"], **counts}.items():
         scores = (hits / max(named, 1), hits / max(wanted, 1), 2 * hits / max(named + wanted, 1))
-        report[kind] = dict(zip(("precision", "recall", "f1_score"), map(float, scores), strict=True))
+        report[kind] = dict(zip(MEASURES, map(float, scores), strict=True))
     return report
 
 
 @torch.no_grad()
-def tag_sentences(model: nn.Module, sentences, words, tags, config: Config) -> list[list[str]]:
-    """Return the best tags of every sentence."""
+def tag_sentences(model: nn.Module, sentences, words, tags, config: Config):
+    """Return the best tags of every sentence, and tag probabilities (sentences, longest, num_tags)."""
     model.eval()
     device, written = next(model.parameters()).device, []
+    probabilities = np.zeros((len(sentences), config.sequence_length, config.num_tags), dtype="float32")
     for start in range(0, len(sentences), config.batch_size):
         chosen = sentences[start : start + config.batch_size]
         ids, shapes, _ = (column.to(device) for column in collate(chosen, words, tags))
-        paths = model.crf.viterbi(model(ids, shapes), ids != PAD).cpu().tolist()
+        scores, mask = model(ids, shapes), ids != PAD
+        paths = model.crf.viterbi(scores, mask).cpu().tolist()
+        probabilities[start : start + len(ids), : ids.shape[1]] = model.crf.marginals(scores, mask).cpu()
         for path, (sentence, _) in zip(paths, chosen, strict=True):
             written.append([tags[number] for number in path[: len(sentence)]])
-    return written
+    return written, probabilities
 
 
 def train(config: Config) -> dict[str, float]:
     """Fit with momentum and a rate that falls every epoch; keep the weights with the best validation F1."""
     torch.manual_seed(config.seed)
-    if config.optimizer not in OPTIMIZERS or config.loss not in LOSSES:
-        raise ValueError(f"optimizers: {', '.join(OPTIMIZERS)}; losses: {', '.join(LOSSES)}")
+    if config.optimizer not in OPTIMIZERS or config.loss not in LOSSES or config.metric not in MEASURES:
+        raise ValueError(f"known are {[*OPTIMIZERS]}, {[*LOSSES]} and {[*MEASURES]}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seen, held_out, _ = load_data(config)
-    kinds = {tag[2:] for _, gold in seen for tag in gold if tag != "O"}
-    tags = ["O", *(f"{prefix}-{kind}" for kind in sorted(kinds) for prefix in "BI")]
+    kinds = sorted({tag[2:] for _, gold in seen for tag in gold} - {""})
+    tags = ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
     if len(tags) != config.num_tags:
-        raise ValueError(f"the training notes need num_tags = {len(tags)}, for {sorted(kinds)}")
-    counts = Counter(word.lower() for sentence, _ in seen for word in sentence)
-    words = {word: i for i, (word, _) in enumerate(counts.most_common(config.vocab_size - 2), start=2)}
+        raise ValueError(f"the training notes need num_tags = {len(tags)}, for {kinds}")
+    common = Counter(w.lower() for sentence, _ in seen for w in sentence).most_common(config.vocab_size - 2)
+    words = {word: number for number, (word, _) in enumerate(common, start=2)}
     (output := Path(config.output_dir)).mkdir(parents=True, exist_ok=True)
     (output / "vocabulary.json").write_text(json.dumps({"words": words, "tags": tags}), encoding="utf-8")
 
@@ -290,10 +294,9 @@ def train(config: Config) -> dict[str, float]:
     rng, best = random.Random(config.seed), -1.0
     for epoch in range(config.epochs):
         model.train()
-        rng.shuffle(seen)
-        losses = []
+        losses, order = [], rng.sample(seen, len(seen))
         for start in range(0, len(seen), config.batch_size):
-            batch = collate(seen[start : start + config.batch_size], words, tags)
+            batch = collate(order[start : start + config.batch_size], words, tags)
             loss = LOSSES[config.loss](model, *(column.to(device) for column in batch))
             optimizer.zero_grad()
             loss.backward()
@@ -301,7 +304,7 @@ def train(config: Config) -> dict[str, float]:
             optimizer.step()
             losses.append(loss.item())
         schedule.step()
-        written = tag_sentences(model, held_out, words, tags, config)
+        written, _ = tag_sentences(model, held_out, words, tags, config)
         reached = score_entities([gold for _, gold in held_out], written)["all"][config.metric]
         print(f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, {config.metric} {reached:.3f}", flush=True)
         if reached > best:
@@ -312,12 +315,12 @@ def train(config: Config) -> dict[str, float]:
 
 # %% [evaluate]
 def tag_test(config: Config):
-    """Return the test sentences, the tags that the saved model gives them, and the list of tags."""
+    """Return the test sentences, the tags that the saved model gives them, and their probabilities."""
     output, (_, _, sentences) = Path(config.output_dir), load_data(config)
     saved = json.loads((output / "vocabulary.json").read_text(encoding="utf-8"))
     model = build_model(config)
     model.load_state_dict(torch.load(output / "model.pt", weights_only=True, map_location="cpu"))
-    return sentences, tag_sentences(model, sentences, saved["words"], saved["tags"], config), saved["tags"]
+    return sentences, *tag_sentences(model, sentences, saved["words"], saved["tags"], config)
 
 
 def evaluate(config: Config) -> dict[str, float]:
@@ -330,15 +333,13 @@ def evaluate(config: Config) -> dict[str, float]:
 
 # %% [predict]
 def predict(config: Config) -> np.ndarray:
-    """Return tag numbers (sentences, sequence_length), 0 also where no word is; write the notes with tags."""
-    sentences, written, tags = tag_test(config)
-    numbers = np.zeros((len(sentences), config.sequence_length), dtype="int64")
+    """Return tag probabilities (sentences, sequence_length, num_tags), 0 without a word; write the tags."""
+    sentences, written, probabilities = tag_test(config)
     with open(Path(config.output_dir) / "tagged.txt", "w", encoding="utf-8") as file:
-        for row, (words, _), ours in zip(numbers, sentences, written, strict=True):
-            row[: len(ours)] = [tags.index(tag) for tag in ours]
+        for (words, _), ours in zip(sentences, written, strict=True):
             file.writelines([f"{word}\t{tag}\n" for word, tag in zip(words, ours, strict=True)] + ["\n"])
-    np.save(Path(config.output_dir) / "predictions.npy", numbers)
-    return numbers
+    np.save(Path(config.output_dir) / "predictions.npy", probabilities)
+    return probabilities
 
 
 # %% [main]

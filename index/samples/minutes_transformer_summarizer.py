@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn transcripts of meetings into short minutes with a transformer encoder-decoder, written by beam search.
 
-Blocks are Keras layers of our own, normalised before and not after each part, which trains without warm-up.
+Every part of a block is normalised before it and not after it, which trains without warm-up of the rate.
 The loss smooths the labels, so that the model is not driven to be certain of one wording among many good
 ones. Training is a loop with a gradient tape; minutes are scored with ROUGE-1 and ROUGE-2.
 
@@ -154,47 +154,29 @@ def make_dataset(pairs, vocabulary: Vocabulary, config: Config, shuffle: bool = 
 
 
 # %% [model]
-class WordsAndPlaces(layers.Layer):
-    """Add a learnt vector for the place to that of the word."""
-
-    def __init__(self, vocab_size: int, length: int, dim: int, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.length = length
-        self.words = layers.Embedding(vocab_size, dim)
-        self.places = layers.Embedding(length, dim)
-
-    def call(self, ids):
-        """Return vectors (texts, length, dim)."""
-        return self.words(ids) + self.places(ops.arange(ops.shape(ids)[1]))
+def words_and_places(ids, config: Config):
+    """Return the sum of a vector for each word and one for its place (texts, length, embedding_dim)."""
+    words = layers.Embedding(config.vocab_size, config.embedding_dim)(ids)
+    places = layers.Embedding(ids.shape[1], config.embedding_dim)(ops.arange(ids.shape[1]))
+    return layers.Dropout(config.dropout)(words + places)
 
 
-class Block(layers.Layer):
-    """Look at the own text, at a second one where there is one, then work on each word alone."""
+def look(x, config: Config, memory=None, **masks):
+    """Return the text after it looked at itself, or at `memory` where that is given."""
+    query = layers.LayerNormalization(epsilon=1e-6)(x)
+    attention = layers.MultiHeadAttention(
+        num_heads=config.num_heads, key_dim=config.embedding_dim // config.num_heads
+    )
+    found = attention(query, query if memory is None else memory, **masks)
+    return x + layers.Dropout(config.dropout)(found)
 
-    def __init__(self, config: Config, is_decoder: bool, **kwargs) -> None:
-        super().__init__(**kwargs)
-        dim = config.embedding_dim
-        self.is_decoder = is_decoder
-        self.norm_own = layers.LayerNormalization(epsilon=1e-6)
-        self.own = layers.MultiHeadAttention(config.num_heads, dim // config.num_heads)
-        if is_decoder:
-            self.norm_other = layers.LayerNormalization(epsilon=1e-6)
-            self.other = layers.MultiHeadAttention(config.num_heads, dim // config.num_heads)
-        self.norm_wide = layers.LayerNormalization(epsilon=1e-6)
-        self.wide = layers.Dense(config.feed_forward_dim, activation="gelu")
-        self.narrow = layers.Dense(dim)
-        self.dropout = layers.Dropout(config.dropout)
 
-    def call(self, x, own_mask=None, memory=None, memory_mask=None, training=False):
-        """Return vectors shaped as `x`; masks are (texts, 1, length), True where one may look."""
-        y = self.norm_own(x)
-        y = self.own(y, y, attention_mask=own_mask, use_causal_mask=self.is_decoder)
-        x = x + self.dropout(y, training=training)
-        if self.is_decoder:
-            y = self.other(self.norm_other(x), memory, attention_mask=memory_mask)
-            x = x + self.dropout(y, training=training)
-        y = self.narrow(self.wide(self.norm_wide(x)))
-        return x + self.dropout(y, training=training)
+def think(x, config: Config):
+    """Return the text after two dense layers worked on each word alone."""
+    y = layers.LayerNormalization(epsilon=1e-6)(x)
+    y = layers.Dense(config.feed_forward_dim, activation="gelu")(y)
+    y = layers.Dense(config.embedding_dim)(y)
+    return x + layers.Dropout(config.dropout)(y)
 
 
 def build_model(config: Config) -> keras.Model:
@@ -202,15 +184,19 @@ def build_model(config: Config) -> keras.Model:
     transcript = layers.Input(shape=(config.transcript_length,), dtype="int32", name="transcript")
     minutes = layers.Input(shape=(config.minutes_length,), dtype="int32", name="minutes")
     is_word = ops.expand_dims(ops.not_equal(transcript, PAD), axis=1)
-    x = WordsAndPlaces(config.vocab_size, config.transcript_length, config.embedding_dim)(transcript)
+    x = words_and_places(transcript, config)
     for _ in range(config.num_layers):
-        x = Block(config, is_decoder=False)(x, own_mask=is_word)
+        x = look(x, config, attention_mask=is_word)
+        x = think(x, config)
     memory = layers.LayerNormalization(epsilon=1e-6)(x)
-    y = WordsAndPlaces(config.vocab_size, config.minutes_length, config.embedding_dim)(minutes)
+    y = words_and_places(minutes, config)
     for _ in range(config.num_layers):
-        y = Block(config, is_decoder=True)(y, memory=memory, memory_mask=is_word)
+        y = look(y, config, use_causal_mask=True)
+        y = look(y, config, memory, attention_mask=is_word)
+        y = think(y, config)
     y = layers.LayerNormalization(epsilon=1e-6)(y)
-    return keras.Model([transcript, minutes], layers.Dense(config.vocab_size)(y))
+    scores = layers.Dense(config.vocab_size)(y)
+    return keras.Model([transcript, minutes], scores)
 
 
 # %% [train]
@@ -258,7 +244,7 @@ def train(config: Config) -> dict[str, float]:
         print(f"epoch {epoch + 1}: loss {loss:.4f}, validation loss {held_out_loss:.4f}", flush=True)
         if held_out_loss < lowest:
             lowest = held_out_loss
-            model.save_weights(output / "model.weights.h5")
+            model.save(output / "model.keras")
     return {"loss": loss, "lowest_validation_loss": lowest}
 
 
@@ -307,8 +293,7 @@ def write_minutes(config: Config):
     """Return the minutes of the test meetings as numbers and as words, and the true ones."""
     output = Path(config.output_dir)
     vocabulary = Vocabulary(json.loads((output / "words.json").read_text(encoding="utf-8")))
-    model = build_model(config)
-    model.load_weights(output / "model.weights.h5")
+    model = keras.models.load_model(output / "model.keras", compile=False)
     _, _, pairs = load_data(config)
     transcripts = vocabulary.encode([transcript for transcript, _ in pairs], config.transcript_length)
     parts = [

@@ -213,20 +213,18 @@ class Translator(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
-    def forward(self, source, target=None, teacher_forcing: float = 1.0, steps: int = 0) -> torch.Tensor:
-        """Return scores (sentences, steps, vocab_size); without a target, it reads its own words."""
+    def forward(self, source, target, teacher_forcing: float = 1.0) -> torch.Tensor:
+        """Return scores (sentences, steps, vocab_size); without teacher forcing, only its width counts."""
         notes, state = self.encoder(source)
         is_padding = source == PAD
         word = torch.full_like(source[:, 0], BOS)
-        steps = steps if target is None else target.shape[1]
         scores = []
-        for place in range(steps):
+        for true_word in target.unbind(dim=1):
             step_scores, state = self.decoder(word, state, notes, is_padding)
-            if target is None:  # never write a special word but the end
+            if not self.training:  # never write a special word but the end
                 step_scores[:, [PAD, UNK, BOS]] = -torch.inf
             scores.append(step_scores)
-            follow_teacher = target is not None and torch.rand(()).item() < teacher_forcing
-            word = target[:, place] if follow_teacher else step_scores.argmax(dim=1)
+            word = true_word if torch.rand(()).item() < teacher_forcing else step_scores.argmax(dim=1)
         return torch.stack(scores, dim=1)
 
 
@@ -242,7 +240,8 @@ def translate(model: nn.Module, pairs, vocabularies, config: Config, device):
     model.eval()
     items, rows = numbered(pairs, vocabularies), []
     for source, _ in DataLoader(items, config.batch_size, collate_fn=pad_pairs, num_workers=0):
-        scores = model(source.to(device), steps=config.sequence_length)
+        nothing = torch.full((len(source), config.sequence_length), PAD)
+        scores = model(source.to(device), nothing.to(device), teacher_forcing=0.0)
         # The output layer may be wider than the vocabulary.
         best = scores[:, :, : len(vocabularies[1])].argmax(dim=2)
         rows.append(best.masked_fill((best == EOS).cumsum(dim=1) > 0, PAD).cpu())
