@@ -248,9 +248,19 @@ def macro_f1_score(matrix: np.ndarray) -> float:
     return float((2 * matrix.diagonal() / np.maximum(matrix.sum(0) + matrix.sum(1), 1)).mean())
 
 
+def accuracy(matrix: np.ndarray) -> float:
+    """Return the share of windows on the diagonal."""
+    return float(matrix.diagonal().sum() / matrix.sum())
+
+
+METRICS = {"macro_f1_score": macro_f1_score, "accuracy": accuracy}
+
+
 def train(config: Config) -> dict[str, float]:
-    """Fit, keep the weights with the best F1 on the validation recordings and return the last measures."""
+    """Fit, keep the weights that are best on the validation recordings and return the last measures."""
     torch.manual_seed(config.seed)
+    if config.metric not in METRICS:
+        raise ValueError(f"unknown metric {config.metric!r}; known: {', '.join(METRICS)}")
     if config.loss != "sparse_categorical_crossentropy":
         raise ValueError(f"unknown loss {config.loss!r}; known: sparse_categorical_crossentropy")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -278,12 +288,12 @@ def train(config: Config) -> dict[str, float]:
             losses.append(loss.item())
         answers = class_probabilities(model, validation_windows, config).argmax(dim=1).numpy()
         matrix = confusion_matrix(validation_windows.labels, answers, config.num_classes)
-        f1 = macro_f1_score(matrix)
-        print(f"epoch {epoch + 1}/{config.epochs}: loss {np.mean(losses):.4f}, validation F1 {f1:.3f}")
-        if f1 > best:
-            best = f1
+        measure = METRICS[config.metric](matrix)
+        print(f"epoch {epoch + 1}/{config.epochs}: loss {np.mean(losses):.4f}, validation {measure:.3f}")
+        if measure > best:
+            best = measure
             torch.save(model.state_dict(), output / "model.pt")
-    return {"loss": float(np.mean(losses)), "val_macro_f1_score": f1, "best_val_macro_f1_score": best}
+    return {"loss": float(np.mean(losses)), f"val_{config.metric}": measure, "best": best}
 
 
 # %% [evaluate]
@@ -309,8 +319,7 @@ def evaluate(config: Config) -> dict[str, float]:
         report[name] = {"precision": precision, "recall": recall, "confused": matrix[place].tolist()}
         print(f"{name:>16} {precision:9.3f} {recall:9.3f} {int(matrix[place].sum()):9d}")
     (Path(config.output_dir) / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
-    accuracy = float(matrix.diagonal().sum() / matrix.sum())
-    return {"accuracy": accuracy, "macro_f1_score": macro_f1_score(matrix)}
+    return {name: measure(matrix) for name, measure in METRICS.items()}
 
 
 # %% [predict]

@@ -254,6 +254,15 @@ def mean_average_precision(scores: np.ndarray, targets: np.ndarray) -> float:
     return float(np.mean(values)) if values else 0.0
 
 
+def micro_f1_score(scores: np.ndarray, targets: np.ndarray) -> float:
+    """Return the F1 of all decisions together, at a threshold of one half."""
+    found = scores > 0.5
+    return float(2 * (found & (targets > 0)).sum() / max(found.sum() + targets.sum(), 1.0))
+
+
+METRICS = {"mean_average_precision": mean_average_precision, "micro_f1_score": micro_f1_score}
+
+
 @torch.no_grad()
 def score_recordings(model: nn.Module, recordings: Recordings) -> np.ndarray:
     """Return probabilities (recordings, num_classes): per species those of the surest excerpt."""
@@ -269,9 +278,10 @@ def running_average(decay: float):
 
 
 def train(config: Config) -> dict[str, float]:
-    """Fit and save the running average of the weights; return the last loss and validation precision."""
+    """Fit and save the running average of the weights; return the last loss and validation measure."""
     torch.manual_seed(config.seed)
-    for name, known in ((config.optimizer, OPTIMIZERS), (config.loss, LOSSES)):
+    chosen = ((config.optimizer, OPTIMIZERS), (config.loss, LOSSES), (config.metric, METRICS))
+    for name, known in chosen:
         if name not in known:
             raise ValueError(f"unknown name {name!r}; known: {', '.join(sorted(known))}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -297,13 +307,12 @@ def train(config: Config) -> dict[str, float]:
             average.update_parameters(model)
             losses.append(loss.item())
         print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}")
-    precision = mean_average_precision(
-        score_recordings(average, validation_set), validation_set.targets.numpy()
-    )
+    scores = score_recordings(average, validation_set)
+    measure = METRICS[config.metric](scores, validation_set.targets.numpy())
     output = Path(config.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     torch.save(average.module.state_dict(), output / "model.pt")
-    return {"loss": float(np.mean(losses)), "val_mean_average_precision": precision}
+    return {"loss": float(np.mean(losses)), f"val_{config.metric}": measure}
 
 
 # %% [evaluate]
@@ -317,14 +326,9 @@ def tag_test_recordings(config: Config) -> tuple[np.ndarray, np.ndarray]:
 
 
 def evaluate(config: Config) -> dict[str, float]:
-    """Measure mean average precision, and the F1 of all decisions at a threshold of one half."""
-    scores, targets = tag_test_recordings(config)
-    found = scores > 0.5
-    hits = float((found & (targets > 0)).sum())
-    measures = {
-        "mean_average_precision": mean_average_precision(scores, targets),
-        "micro_f1": 2 * hits / max(float(found.sum() + targets.sum()), 1.0),
-    }
+    """Measure the ranking of recordings and the decisions on the test recordings."""
+    answers = tag_test_recordings(config)
+    measures = {name: metric(*answers) for name, metric in METRICS.items()}
     (Path(config.output_dir) / "metrics.json").write_text(json.dumps(measures), encoding="utf-8")
     return measures
 

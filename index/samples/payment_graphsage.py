@@ -194,6 +194,14 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
     return float(precision[hits > 0].mean()) if hits.any() else 0.0
 
 
+def precision_in_top_tenth(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Return the share of frauds among the most suspect tenth: those that can be looked at."""
+    return float(truth[np.argsort(-scores, kind="stable")[: max(1, len(truth) // 10)]].mean())
+
+
+METRICS = {"average_precision": average_precision, "precision_in_top_tenth": precision_in_top_tenth}
+
+
 @torch.no_grad()
 def score_accounts(model: GraphSage, graph: PaymentGraph) -> np.ndarray:
     """Return the probability of fraud of every account, layer by layer over all of its neighbours."""
@@ -214,9 +222,8 @@ def score_accounts(model: GraphSage, graph: PaymentGraph) -> np.ndarray:
 def train(config: Config) -> dict[str, float]:
     """Fit on sampled neighbourhoods, keep the best weights and return the last measures."""
     torch.manual_seed(config.seed)
-    for name, known in ((config.optimizer, OPTIMIZERS), (config.loss, LOSSES)):
-        if name not in known:
-            raise ValueError(f"unknown name {name!r}; known: {', '.join(sorted(known))}")
+    if not (config.optimizer in OPTIMIZERS and config.loss in LOSSES and config.metric in METRICS):
+        raise ValueError(f"known are {', '.join([*OPTIMIZERS, *LOSSES, *METRICS])}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     (graph, train_nodes), (_, validation_nodes), _ = load_data(config)
     features, rng = torch.from_numpy(graph.features), np.random.default_rng(config.seed)
@@ -250,14 +257,13 @@ def train(config: Config) -> dict[str, float]:
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        precision = average_precision(
-            score_accounts(model, graph)[validation_nodes], graph.labels[validation_nodes]
-        )
-        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, validation average precision {precision:.3f}")
-        if precision > best:
-            best = precision
+        scores = score_accounts(model, graph)[validation_nodes]
+        measure = METRICS[config.metric](scores, graph.labels[validation_nodes])
+        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, validation {config.metric} {measure:.3f}")
+        if measure > best:
+            best = measure
             torch.save(model.state_dict(), output / "model.pt")
-    return {"loss": float(np.mean(losses)), "val_average_precision": precision, "best": best}
+    return {"loss": float(np.mean(losses)), f"val_{config.metric}": measure, "best": best}
 
 
 # %% [evaluate]
@@ -271,15 +277,11 @@ def load_scores(config: Config) -> tuple[np.ndarray, PaymentGraph, np.ndarray]:
 
 
 def evaluate(config: Config) -> dict[str, float]:
-    """Measure average precision on the test accounts, and how many of the most suspect tenth are frauds."""
+    """Measure how well the test accounts are ranked, beside the share of frauds among them."""
     scores, graph, nodes = load_scores(config)
     scores, truth = scores[nodes], graph.labels[nodes]
-    suspects = np.argsort(-scores, kind="stable")[: max(1, len(nodes) // 10)]
-    measures = {
-        "average_precision": average_precision(scores, truth),
-        "fraud_rate": float(truth.mean()),
-        "precision_in_top_tenth": float(truth[suspects].mean()),
-    }
+    measures = {name: metric(scores, truth) for name, metric in METRICS.items()}
+    measures["fraud_rate"] = float(truth.mean())
     (Path(config.output_dir) / "metrics.json").write_text(json.dumps(measures, indent=2), encoding="utf-8")
     return measures
 

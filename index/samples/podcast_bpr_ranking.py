@@ -186,17 +186,17 @@ def build_model(config: Config) -> nn.Module:
 
 
 # %% [train]
-def bpr_loss(played: Tensor, other: Tensor) -> Tensor:
+def bpr(played: Tensor, other: Tensor) -> Tensor:
     """Return the negative log probability that the played item ranks above the other one."""
     return -F.logsigmoid(played - other).mean()
 
 
-def hinge_loss(played: Tensor, other: Tensor) -> Tensor:
+def hinge(played: Tensor, other: Tensor) -> Tensor:
     """Return how much the played item falls short of leading by one."""
     return F.relu(1.0 - played + other).mean()
 
 
-LOSSES = {"bpr": bpr_loss, "hinge": hinge_loss}
+LOSSES = {"bpr": bpr, "hinge": hinge}
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adagrad": torch.optim.Adagrad}
 
 
@@ -221,11 +221,13 @@ def ranking_measures(scores: np.ndarray, wanted: np.ndarray, k: int) -> dict[str
 
 
 def train(config: Config) -> dict[str, float]:
-    """Fit on fresh triples, keep the weights with the best validation NDCG, return the last measures."""
+    """Fit on fresh triples, keep the best weights on validation, and return the last measures."""
     torch.manual_seed(config.seed)
     for name, known in ((config.loss, LOSSES), (config.optimizer, OPTIMIZERS)):
         if name not in known:
             raise ValueError(f"unknown name {name!r}; known: {', '.join(sorted(known))}")
+    if config.metric not in ("hit_rate", "ndcg"):
+        raise ValueError(f"unknown metric {config.metric!r}; known: hit_rate, ndcg")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     histories, validation, _ = load_data(config)
     triples = RankingTriples(histories, config)
@@ -252,8 +254,8 @@ def train(config: Config) -> dict[str, float]:
         scores = score_all(model, users, [histories.seen[user] for user in users], len(histories.items))
         measures = ranking_measures(scores, wanted, config.top_k)
         print(f"epoch {epoch + 1:3d}  loss {total / len(triples):.4f}  {measures}")
-        if measures["ndcg"] > best:
-            best = measures["ndcg"]
+        if measures[config.metric] > best:
+            best = measures[config.metric]
             torch.save(model.state_dict(), output / "model.pt")
     return {"loss": total / len(triples), **{f"val_{name}": value for name, value in measures.items()}}
 

@@ -167,11 +167,11 @@ def member_path(config: Config, member: int) -> Path:
 
 def mixture(config: Config, stretch: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean, deviation and truth (windows, horizon), standardised, of all saved members together."""
-    batches = windows(stretch, config).batch(config.batch_size)
+    batches = windows(stretch, config).batch(config.batch_size).cache()
     answers = []
     for member in range(config.members):
         model = keras.models.load_model(member_path(config, member), compile=False)
-        answers.append(model.predict(batches, verbose=0))
+        answers.append(np.concatenate([model(past, training=False).numpy() for past, _ in batches]))
     means, raw = np.moveaxis(np.stack(answers).astype("float64"), -1, 0)
     noise = np.square(np.logaddexp(0.0, raw) + 1e-3).mean(axis=0)
     truth = np.concatenate([levels.numpy() for _, levels in batches])

@@ -66,6 +66,10 @@ def parse_config(argv: list[str] | None = None) -> Config:
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
 LOSSES = {"huber": nn.HuberLoss, "mean_absolute_error": nn.L1Loss, "mean_squared_error": nn.MSELoss}
+METRICS = {
+    "mean_absolute_error": lambda errors: np.abs(errors).mean(),
+    "root_mean_squared_error": lambda errors: np.sqrt(np.square(errors).mean()),
+}
 
 
 def choose(table: dict, name: str):
@@ -163,6 +167,9 @@ def load_data(config: Config) -> tuple[TensorDataset, TensorDataset, TensorDatas
 
 
 # %% [model]
+CYCLES = (1 / 7, 2 / 7, 3 / 7, 1 / 30, 2 / 30)  # a day: harmonics of the week and of thirty days
+
+
 def trend_basis(length: int, horizon: int, degree: int) -> torch.Tensor:
     """Return the powers 0..degree of time (degree + 1, length + horizon)."""
     time = torch.linspace(-1.0, horizon / length, length + horizon)
@@ -170,20 +177,18 @@ def trend_basis(length: int, horizon: int, degree: int) -> torch.Tensor:
 
 
 def seasonal_basis(length: int, horizon: int) -> torch.Tensor:
-    """Return waves (10, length + horizon): three harmonics of the week, two of thirty days."""
+    """Return sines and cosines (2 * cycles, length + horizon)."""
     time = torch.arange(length + horizon, dtype=torch.float32)
-    cycles = [1 / 7, 2 / 7, 3 / 7, 1 / 30, 2 / 30]
-    angles = torch.stack([2 * math.pi * cycle * time for cycle in cycles])
+    angles = torch.stack([2 * math.pi * cycle * time for cycle in CYCLES])
     return torch.cat([angles.sin(), angles.cos()])
 
 
 class Block(nn.Module):
     """Explain a part of the past and the same part of the future; a basis limits what it can draw."""
 
-    def __init__(self, inputs: int, config: Config, basis: torch.Tensor | None) -> None:
+    def __init__(self, inputs: int, coefficients: int, config: Config, basis: torch.Tensor | None) -> None:
         super().__init__()
         self.length = config.sequence_length
-        curve = config.sequence_length + config.horizon
         self.body = nn.Sequential(
             nn.Linear(inputs, config.units),
             nn.ReLU(),
@@ -192,7 +197,7 @@ class Block(nn.Module):
             nn.Linear(config.units, config.units),
             nn.ReLU(),
         )
-        self.theta = nn.Linear(config.units, curve if basis is None else len(basis))
+        self.theta = nn.Linear(config.units, coefficients)
         self.register_buffer("basis", basis, persistent=False)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -210,12 +215,11 @@ class NBeats(nn.Module):
         super().__init__()
         length, horizon = config.sequence_length, config.horizon
         inputs = length + config.num_covariates * (length + horizon)
-        trend = trend_basis(length, horizon, config.polynomial_degree)
-        season = seasonal_basis(length, horizon)
-        self.trend = Block(inputs, config, trend)
-        self.season = Block(inputs, config, season)
-        self.generic = Block(inputs, config, None)
-        self.rest = Block(inputs, config, None)
+        degree, waves = config.polynomial_degree, 2 * len(CYCLES)
+        self.trend = Block(inputs, degree + 1, config, trend_basis(length, horizon, degree))
+        self.season = Block(inputs, waves, config, seasonal_basis(length, horizon))
+        self.generic = Block(inputs, length + horizon, config, None)
+        self.rest = Block(inputs, length + horizon, config, None)
 
     def forward(self, past: torch.Tensor, covariates: torch.Tensor) -> torch.Tensor:
         """Return scaled sales (windows, horizon) from scaled past sales and flattened covariates."""
@@ -300,13 +304,13 @@ def evaluate(config: Config) -> dict[str, float]:
     truth = future * scale[:, None]
     week = past[:, -7:] * scale[:, None]
     naive = np.tile(week, (1, math.ceil(config.horizon / 7)))[:, : config.horizon]
-    errors = np.abs(forecast_sales(config, test_windows) - truth)
-    naive_errors = np.abs(naive - truth)
+    errors = forecast_sales(config, test_windows) - truth
+    metric = choose(METRICS, config.metric)
     return {
-        "mean_absolute_error": float(errors.mean()),
-        "wape": float(errors.sum() / max(truth.sum(), 1.0)),
-        "naive_mean_absolute_error": float(naive_errors.mean()),
-        "skill": float(1.0 - errors.sum() / max(naive_errors.sum(), 1e-6)),
+        config.metric: float(metric(errors)),
+        f"naive_{config.metric}": float(metric(naive - truth)),
+        "skill": float(1.0 - metric(errors) / max(metric(naive - truth), 1e-6)),
+        "share_of_sales_misplaced": float(np.abs(errors).sum() / max(truth.sum(), 1.0)),
     }
 
 
