@@ -44,7 +44,7 @@ _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "Azure key",
             r"(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,88}={0,2}|[?&]sig=[A-Za-z0-9%+/]{43,}",
         ),
-        ("JSON web token", r"\beyJ[\w-]{10,2000}\.eyJ[\w-]{10,2000}\.[\w-]{10,}"),
+        ("JSON web token", r"\beyJ[\w-]{10,400}\.eyJ[\w-]{10,2000}\.[\w-]{10,}"),
         ("private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
         (
             "bearer token",
