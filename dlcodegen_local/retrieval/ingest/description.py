@@ -36,8 +36,8 @@ _OFF = re.compile(
     r"arxiv|this notebook (?:has been|was) |companion notebook|\bapi docs?\b|recommended|deprecated|"
     r"directly in the browser|et al\.?$|:$|"
     r"^(?:authors?|thanks|credits?|references?|usage|note|import|install|click|see|first|next|then|finally|if|"
-    r"or|because|after that|the (?:reader|following|dataset)|in comparison|you|here|also|however|therefore|and|"
-    r"but|so|to (?:run|do|show\w*)|run|let(?:'s| us)|make sure|download|"
+    r"or|because|after that|the (?:reader|following|dataset)|in comparison|you|here|also|however|therefore|"
+    r"and|but|so|to (?:run|do|show\w*)|run|let(?:'s| us)|make sure|download|"
     r"for (?:more|details|example|instance)|this (?:file|cell|section)|we need|now|again)\b",
     re.IGNORECASE,
 )

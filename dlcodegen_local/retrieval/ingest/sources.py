@@ -9,7 +9,7 @@ from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import plain
 from dlcodegen_local.retrieval.ingest.magics import strip_magics
 from dlcodegen_local.retrieval.ingest.notebooks import Cell, read_notebook
-from dlcodegen_local.retrieval.ingest.parsing import parse
+from dlcodegen_local.retrieval.ingest.parsing import check_size, parse
 
 _COMMENT_BLOCK = re.compile(r"(?:^#.*\n)+", re.MULTILINE)
 _MARKER = re.compile(
@@ -54,6 +54,7 @@ def read_script(text: str) -> Source:
     """
     notes: tuple[str, ...] = ()
     left_out = 0
+    check_size(text)
     try:
         tree = parse(text)
     except ConfigError:
