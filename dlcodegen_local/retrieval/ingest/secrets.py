@@ -2,7 +2,8 @@
 
 Own patterns rather than detect-secrets: importing any of its plugins opens a socket (they import requests,
 whose import binds one), it takes quoted hashes for secrets, and it has no rule for the keys of Hugging Face,
-Google and Kaggle. The tests hold both against each other. What is found is named, never shown. Secrets that are put together at run time are not found.
+Google and Kaggle. The tests hold both against each other. What is found is named, never shown. Secrets that
+are put together at run time are not found.
 """
 
 import itertools
