@@ -36,7 +36,8 @@ _OFF = re.compile(
     r"arxiv|this notebook (?:has been|was) |companion notebook|\bapi docs?\b|recommended|deprecated|"
     r"directly in the browser|et al\.?$|:$|"
     r"^(?:authors?|thanks|credits?|references?|usage|note|import|install|click|see|first|next|then|finally|if|"
-    r"you|here|also|however|therefore|and|but|so|to (?:run|do|show\w*)|run|let(?:'s| us)|make sure|download|"
+    r"or|because|after that|the (?:reader|following|dataset)|in comparison|you|here|also|however|therefore|"
+    r"and|but|so|to (?:run|do|show\w*)|run|let(?:'s| us)|make sure|download|"
     r"for (?:more|details|example|instance)|this (?:file|cell|section)|we need|now|again)\b",
     re.IGNORECASE,
 )
@@ -70,7 +71,8 @@ class Description:
 def describe(summary: str, prose: Sequence[str], name: str, plan: Plan) -> Description:
     """Return the title and the requirement of a file.
 
-    `summary` is the text that opens a script, `prose` the rest of its texts; `name` is a file name or path.
+    `summary` is the docstring that opens a script, `prose` the rest of its texts; `name` is a file name or
+    path.
     """
     opening = _first(passages(summary))
     rest = _first(passage for text in prose for passage in passages(text))

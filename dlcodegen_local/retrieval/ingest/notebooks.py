@@ -16,7 +16,7 @@ from dlcodegen_local.retrieval.ingest.licence import licence_of_text
 from dlcodegen_local.retrieval.ingest.magics import strip_magics
 from dlcodegen_local.retrieval.ingest.parsing import MAX_CODE_CHARS, check_size, parse
 
-MAX_CELLS = 10_000
+MAX_CELLS = 2_000
 _MAX_MARKDOWN_CHARS = 8_000
 _MAX_PROSE_CHARS = 400_000
 _HINT = "open it in Jupyter and save it again, or leave it out"

@@ -111,6 +111,15 @@ def test_a_script_may_hold_magics():
     assert found.code == f"\n{MODEL}\n"
 
 
+def test_comments_at_the_head_of_a_script_give_the_requirement_but_no_title():
+    source = f"# flake8: noqa\n# Classify images of single digits with a small network.\n{MODEL}"
+    found = examine(source.encode(), "digit_net.py")
+    assert (found.title, found.requirement) == (
+        "Digit net",
+        "Classify images of single digits with a small network.",
+    )
+
+
 def test_notes_are_bounded():
     found = examine(notebook(code(MODEL), *[code(f"x{n} = = {n}") for n in range(100)]), "x.ipynb")
     assert len(found.notes) == 21
