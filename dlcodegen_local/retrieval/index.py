@@ -62,8 +62,8 @@ class SampleIndex:
         if not len(self):
             raise ArtifactError("the pools hold no samples", hint="add some with: dlcodegen pool add")
         self.sha256 = content_hash(self._pools)
-        self._by_category = IndexFiles(self._pools, cache, "categories", notify)
-        self._whole = IndexFiles(self._pools, cache, "whole", notify)
+        self._by_category = IndexFiles(self._pools, self.sha256, cache, "categories", notify)
+        self._whole = IndexFiles(self._pools, self.sha256, cache, "whole", notify)
 
     def __len__(self) -> int:
         return sum(len(pool) for pool in self._pools)
