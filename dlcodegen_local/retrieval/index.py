@@ -8,6 +8,7 @@ for hits alone, and that a search goes on while another process changes a pool.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from dlcodegen_local.errors import ArtifactError
@@ -97,7 +98,7 @@ class SampleIndex:
             partition = (self._by_category if category else self._whole).partition(step.partition)
             if partition is not None:
                 found = self._hits(partition, counts, step, framework, why)
-                hits += [hit for hit, _ in zip(found, range(k - len(hits)), strict=False)]
+                hits += islice(found, k - len(hits))
         return hits
 
     def _hits(
