@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -117,20 +118,19 @@ class Partition:
         seen: set[tuple[int, str]] = set()
         while query is not None:
             limit = max(1, min(limit, len(self)))
-            matches = self._top(query, limit)
-            for match in matches[given:]:
+            hits = self._top(query, limit)
+            for match in self._in_order(hits[given:]):
                 seen.add((match.pool, match.id))
                 yield match
-            given = len(matches)
+            given = len(hits)
             if limit >= len(self):
                 break
             limit *= 4
         if unmatched:
-            for match in self._top(
-                tantivy.Query.all_query(), max(1, min(len(self), _MAX_UNMATCHED)), cut=False
-            ):
+            rest = self._searcher.search(tantivy.Query.all_query(), max(1, min(len(self), _MAX_UNMATCHED)))
+            for match in self._in_order([(0.0, address) for _, address in rest.hits]):
                 if (match.pool, match.id) not in seen:
-                    yield Match(match.pool, match.id, match.framework, 0.0, match.address)
+                    yield match
 
     def term_scores(self, counts: Counter[str], match: Match) -> tuple[tuple[str, float], ...]:
         """Return the query's terms with their scores in one document, best first."""
@@ -144,24 +144,31 @@ class Partition:
             scores.append((term, round(float(explained["value"]) * count, 4)))
         return tuple(sorted(scores, key=lambda item: (-item[1], item[0])))
 
-    def _top(self, query: Any, limit: int, *, cut: bool = True) -> list[Match]:
-        """Return the best documents in order, without those that tie with documents beyond the limit.
+    def _top(self, query: Any, limit: int) -> list[tuple[float, Any]]:
+        """Return score and address of the best documents, without those that tie with some beyond the limit.
 
         The count of all matches is asked for although nobody reads it: without it tantivy skips by blocks,
         which takes twice the time for queries as long as a plan.
         """
-        hits = self._searcher.search(query, limit, count=True).hits
-        scores = [round(float(score), 6) for score, _ in hits]
-        if cut and len(hits) == limit < len(self):
-            hits = [hit for hit, score in zip(hits, scores, strict=True) if score > scores[-1]]
-        addresses = [address for _, address in hits]
-        pools = self._searcher.fast_field_values("pool", addresses)
-        frameworks = self._searcher.fast_field_values("framework", addresses)
-        matches = [
-            Match(pool, self._searcher.doc(address)["id"][0], (*FRAMEWORKS, "")[framework], score, address)
-            for address, score, pool, framework in zip(addresses, scores, pools, frameworks, strict=False)
-        ]
-        return sorted(matches, key=lambda match: (-match.score, match.pool, match.id))
+        found = self._searcher.search(query, limit, count=True).hits
+        hits = [(round(float(score), 6), address) for score, address in found]
+        if len(hits) == limit < len(self):
+            hits = [hit for hit in hits if hit[0] > hits[-1][0]]
+        return hits
+
+    def _in_order(self, hits: list[tuple[float, Any]]) -> Iterator[Match]:
+        """Yield hits that are sorted by score; none is looked up before it is asked for, but for ties."""
+        for score, ties in groupby(hits, key=lambda hit: hit[0]):
+            addresses = [address for _, address in ties]
+            pools = self._searcher.fast_field_values("pool", addresses)
+            frameworks = self._searcher.fast_field_values("framework", addresses)
+            matches = [
+                Match(
+                    pool, self._searcher.doc(address)["id"][0], (*FRAMEWORKS, "")[framework], score, address
+                )
+                for address, pool, framework in zip(addresses, pools, frameworks, strict=True)
+            ]
+            yield from sorted(matches, key=lambda match: (match.pool, match.id))
 
     def _query(self, counts: Counter[str]) -> Any:
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_QUERY_TERMS]
