@@ -61,7 +61,8 @@ def parse_config(argv: list[str] | None = None) -> Config:
         else:
             parser.add_argument("--" + name.replace("_", "-"), type=type(value))
     parser.set_defaults(**asdict(config))
-    return parser.parse_args(argv, namespace=config)
+    parser.parse_args(argv, namespace=config)
+    return config
 
 
 # %% [data]

@@ -49,10 +49,8 @@ class Config:
 
 CLASSES = ("head", "helmet")
 GRIDS = (16, 8, 4)
-# Side of an anchor relative to the image, for each grid; a second size and two shapes are derived.
-SCALES = (0.12, 0.25, 0.5, 0.9)
-# The usual scaling of box offsets: brings centre and size errors to a common magnitude.
-CENTRE_SCALE, SIZE_SCALE = 0.1, 0.2
+SCALES = (0.12, 0.25, 0.5, 0.9)  # side of an anchor relative to the image; other shapes are derived
+CENTRE_SCALE, SIZE_SCALE = 0.1, 0.2  # bring the errors of centre and size to a common magnitude
 
 
 def parse_config(argv: list[str] | None = None) -> Config:
@@ -80,8 +78,7 @@ def make_synthetic(config: Config) -> None:
             label = CLASSES[int(rng.integers(2))]
             disc = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
             scene[disc] = (200, 150, 120)
-            if label == "helmet":
-                scene[disc & (rows < y)] = (240, 220, 30)
+            scene[disc & (rows < y)] = (240, 220, 30) if label == "helmet" else (200, 150, 120)
             objects += f"<object><name>{label}</name><bndbox><xmin>{x - radius}</xmin><ymin>{y - radius}"
             objects += f"</ymin><xmax>{x + radius}</xmax><ymax>{y + radius}</ymax></bndbox></object>"
         Image.fromarray(scene.clip(0, 255).astype(np.uint8)).save(root / "images" / f"{number:05d}.jpg")
@@ -217,32 +214,33 @@ def match(anchors, boxes, labels) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.where(best_overlap >= 0.5, labels[owner], classes), offsets
 
 
-def multibox_loss(model: nn.Module, batch: tuple, anchors: torch.Tensor) -> torch.Tensor:
-    """Return class and box errors per matched anchor; three negatives count for each positive."""
-    pixels, *objects = batch
-    on_device = [[part.to(anchors.device) for part in parts] for parts in objects]
-    matches = [match(anchors, boxes, labels) for boxes, labels in zip(*on_device, strict=True)]
-    classes, targets = (torch.stack(part) for part in zip(*matches, strict=True))
-    logits, offsets = model(torch.stack(pixels).to(anchors.device))
-    positive = classes > 0
-    box_error = F.smooth_l1_loss(offsets[positive], targets[positive], reduction="sum")
-    class_error = F.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
-    negative = class_error.detach().masked_fill(positive, -1.0)
-    rank = negative.argsort(dim=1, descending=True).argsort(dim=1)
-    hard = rank < (3 * positive.sum(dim=1, keepdim=True)).clamp(min=3)
-    return (class_error[positive | hard].sum() + box_error) / positive.sum().clamp(min=1)
+class MultiboxLoss(nn.Module):
+    """Class and box errors per matched anchor; three negatives count for each positive."""
+
+    def forward(self, outputs: tuple, objects: list, anchors: torch.Tensor) -> torch.Tensor:
+        """Return the loss of a batch whose boxes and labels are `objects`, as the loader gives them."""
+        logits, offsets = outputs
+        on_device = [[part.to(anchors.device) for part in parts] for parts in objects]
+        matches = [match(anchors, boxes, labels) for boxes, labels in zip(*on_device, strict=True)]
+        classes, targets = (torch.stack(part) for part in zip(*matches, strict=True))
+        positive = classes > 0
+        box_error = F.smooth_l1_loss(offsets[positive], targets[positive], reduction="sum")
+        class_error = F.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
+        negative = class_error.detach().masked_fill(positive, -1.0)
+        rank = negative.argsort(dim=1, descending=True).argsort(dim=1)
+        hard = rank < (3 * positive.sum(dim=1, keepdim=True)).clamp(min=3)
+        return (class_error[positive | hard].sum() + box_error) / positive.sum().clamp(min=1)
 
 
 def train(config: Config) -> dict[str, float]:
     """Fit with momentum and a rate that falls at two thirds and at nine tenths; keep the best weights."""
     torch.manual_seed(config.seed)
     random.seed(config.seed)
-    criterion = {"multibox_loss": multibox_loss}.get(config.loss)
-    if criterion is None or config.optimizer != "sgd":
+    if (config.optimizer, config.loss) != ("sgd", "multibox_loss"):
         raise ValueError("this detector trains with the optimizer sgd and the loss multibox_loss")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train_loader, validation_loader, _ = load_data(config)
-    anchors, model = make_anchors().to(device), build_model(config).to(device)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    anchors, model, criterion = make_anchors().to(device), build_model(config).to(device), MultiboxLoss()
     optimizer = torch.optim.SGD(model.parameters(), config.learning_rate, momentum=0.9, weight_decay=5e-4)
     drops = [config.epochs * 2 // 3, config.epochs * 9 // 10]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
@@ -251,8 +249,8 @@ def train(config: Config) -> dict[str, float]:
     for epoch in range(config.epochs):
         model.train()
         losses = []
-        for batch in train_loader:
-            loss = criterion(model, batch, anchors)
+        for pixels, *objects in train_loader:
+            loss = criterion(model(torch.stack(pixels).to(device)), objects, anchors)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -261,7 +259,9 @@ def train(config: Config) -> dict[str, float]:
         schedule.step()
         model.eval()
         with torch.no_grad():
-            checks = [criterion(model, batch, anchors).item() for batch in validation_loader]
+            checks = []
+            for pixels, *objects in validation_loader:
+                checks.append(criterion(model(torch.stack(pixels).to(device)), objects, anchors).item())
         history = {"loss": float(np.mean(losses)), "val_loss": float(np.mean(checks))}
         print(f"[{epoch + 1}] {history}")
         if history["val_loss"] < best:

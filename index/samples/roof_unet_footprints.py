@@ -268,7 +268,9 @@ def train(config: Config) -> dict[str, float]:
         checked = measure(model, validation, criterion, device)
         schedule.step(checked["iou"])
         report = {"loss": float(np.mean(losses))} | {f"val_{key}": value for key, value in checked.items()}
-        print(f"epoch {epoch + 1}/{config.epochs}", *(f"{key} {value:.4f}" for key, value in report.items()))
+        print(
+            f"epoch {epoch + 1} of {config.epochs}", *(f"{key} {value:.4f}" for key, value in report.items())
+        )
         if checked["iou"] > best:
             best, best_epoch = checked["iou"], epoch
             torch.save(model.state_dict(), weights)

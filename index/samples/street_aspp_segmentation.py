@@ -117,19 +117,17 @@ def scenes_of(config: Config, split: str) -> tf.data.Dataset:
             f"{folder}: expected images/*.png and labels/*.png in pairs {lacking[:3] or ''}"
         )
 
-    def read(name):
-        picture = tf.io.decode_png(
-            tf.io.read_file(tf.strings.join([f"{folder / 'images'}/", name])), channels=3
-        )
-        labels = tf.io.decode_png(
-            tf.io.read_file(tf.strings.join([f"{folder / 'labels'}/", name])), channels=1
-        )
+    def read(picture_path, label_path):
+        picture = tf.io.decode_png(tf.io.read_file(picture_path), channels=3)
+        labels = tf.io.decode_png(tf.io.read_file(label_path), channels=1)
         picture = tf.image.resize(picture, (config.image_height, config.image_width))
         labels = tf.image.resize(labels, (config.image_height, config.image_width), method="nearest")
         picture.set_shape((config.image_height, config.image_width, 3))
         return picture, labels
 
-    scenes = tf.data.Dataset.from_tensor_slices(names).map(read, num_parallel_calls=tf.data.AUTOTUNE).cache()
+    paths = tuple([str(folder / kind / name) for name in names] for kind in ("images", "labels"))
+    scenes = tf.data.Dataset.from_tensor_slices(paths)
+    scenes = scenes.map(read, num_parallel_calls=tf.data.AUTOTUNE).cache()
     if split == "train":
         scenes = scenes.shuffle(512, seed=config.seed).map(random_zoom, num_parallel_calls=tf.data.AUTOTUNE)
     # Without the channel axis, which the loss could not tell from the classes when it skips VOID.
