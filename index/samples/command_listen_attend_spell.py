@@ -158,7 +158,7 @@ class ListenAttendSpell(keras.Model):
         self.spell1 = layers.LSTM(2 * config.units, return_sequences=True)
         self.attention = layers.Attention(use_scale=True)
         self.joined = layers.Concatenate()
-        self.spell2 = layers.LSTM(2 * config.units, return_sequences=True)
+        self.spell2 = layers.Dense(2 * config.units, activation="tanh")
         self.dropout = layers.Dropout(0.2)
         self.letters = layers.Dense(config.vocab_size, activation="softmax")
 
