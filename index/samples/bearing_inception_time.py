@@ -289,7 +289,7 @@ def train(config: Config) -> dict[str, float]:
         answers = class_probabilities(model, validation_windows, config).argmax(dim=1).numpy()
         matrix = confusion_matrix(validation_windows.labels, answers, config.num_classes)
         measure = METRICS[config.metric](matrix)
-        print(f"epoch {epoch + 1}/{config.epochs}: loss {np.mean(losses):.4f}, validation {measure:.3f}")
+        print(f"epoch {epoch + 1} of {config.epochs}: loss {np.mean(losses):.4f}, validation {measure:.3f}")
         if measure > best:
             best = measure
             torch.save(model.state_dict(), output / "model.pt")

@@ -188,8 +188,8 @@ def train(config: Config) -> dict[str, float]:
         Beginnings(train_sessions, numbers, config, training=True),
         validation_data=validation if len(validation) else None,
         epochs=config.epochs,
-        # Measures are taken with the averaged weights, training goes on with the others.
-        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), keras.callbacks.TerminateOnNaN()],
+        # Validation measures the averaged weights, and with them the fit ends.
+        callbacks=[keras.callbacks.SwapEMAWeights(), keras.callbacks.TerminateOnNaN()],
         verbose=2,
     )
     output = Path(config.output_dir)
