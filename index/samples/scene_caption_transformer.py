@@ -255,10 +255,7 @@ def train(config: Config) -> dict[str, float]:
     loaders = []
     for items in (train_items, validation_items):
         pairs, training = Captions(items, vocabulary, config), items is train_items
-        loader = DataLoader(
-            pairs, batch_size=config.batch_size, shuffle=training, collate_fn=collate, num_workers=0
-        )
-        loaders.append(loader)
+        loaders.append(DataLoader(pairs, batch_size=config.batch_size, shuffle=training, collate_fn=collate))
     optimizers = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
     if config.optimizer not in optimizers:
         raise ValueError(f"optimizer {config.optimizer!r}: known are {', '.join(sorted(optimizers))}")
@@ -273,7 +270,7 @@ def train(config: Config) -> dict[str, float]:
         loss, accuracy = run_epoch(model, loaders[0], criterion, device, optimizer)
         val_loss, val_accuracy = run_epoch(model, loaders[1], criterion, device)
         measures = {"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
-        print(f"{epoch + 1}/{config.epochs}", {name: round(value, 4) for name, value in measures.items()})
+        print(f"epoch {epoch + 1}", {name: round(value, 4) for name, value in measures.items()})
         if val_loss < best:
             best, waited = val_loss, 0
             torch.save(model.state_dict(), output / "model.pt")
@@ -304,9 +301,8 @@ def caption_all(config: Config, items: list[Item]) -> tuple[np.ndarray, list[lis
 
 def corpus_bleu(answers: list[list[str]], references: list[list[list[str]]], order: int = 4) -> float:
     """Return BLEU over all answers, each against its references; runs of words count from one."""
-    logs, ours, closest = 0.0, 0, 0
+    logs, ours, closest = 0.0, sum(map(len, answers)), 0
     for answer, texts in zip(answers, references, strict=True):
-        ours += len(answer)
         closest += min((abs(len(text) - len(answer)), len(text)) for text in texts)[1]
     for size in range(1, order + 1):
         shared = total = 0

@@ -243,9 +243,7 @@ def train(config: Config) -> dict[str, float]:
             running += error.item() * len(pictures)
         loss = running / len(good.dataset)
         val_loss = float(inspect(model, checked, config)[0].mean())
-        print(
-            f"epoch {epoch + 1}/{config.epochs}: loss {loss:.5f}, difference of held-out parts {val_loss:.5f}"
-        )
+        print(f"epoch {epoch + 1}: loss {loss:.5f}, difference of held-out parts {val_loss:.5f}")
     _, scores, _ = inspect(model, checked, config)
     threshold = float(np.quantile(scores, config.quantile))
     output = Path(config.output_dir)
@@ -304,7 +302,9 @@ def predict(config: Config) -> np.ndarray:
         table = csv.writer(file)
         table.writerow(["file", "score", "alarm"])
         for path, score, part in zip(loader.dataset.files, scores, heat, strict=True):
-            table.writerow([f"{path.parent.name}/{path.name}", f"{score:.6f}", int(score > threshold)])
+            table.writerow(
+                [Path(path.parent.name, path.name).as_posix(), f"{score:.6f}", int(score > threshold)]
+            )
             if score > threshold:
                 shades = (255 * (part / threshold).clip(0, 1)).astype("uint8")
                 Image.fromarray(shades).save(output / f"alarm_{path.parent.name}_{path.stem}.png")

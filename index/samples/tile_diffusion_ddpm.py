@@ -41,8 +41,8 @@ class Config:
     timesteps: int = 200
     ema_decay: float = 0.995
     warmup_steps: int = 100
-    sampling_steps: int = 40
-    num_generated: int = 8
+    sampling_steps: int = 25
+    num_generated: int = 6
     optimizer: str = "adamw"
     loss: str = "mean_squared_error"
     metric: str = "noise_error"
@@ -99,11 +99,11 @@ def load_data(config: Config) -> tuple[DataLoader, DataLoader, DataLoader]:
     tiles = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous() / 127.5 - 1.0
     tiles = tiles[torch.randperm(len(tiles), generator=torch.Generator().manual_seed(config.seed))]
     tenth = max(1, len(tiles) // 10)
-    train, validation, test = tiles.split([len(tiles) - 2 * tenth, tenth, tenth])
+    kept, checked, tested = tiles.split([len(tiles) - 2 * tenth, tenth, tenth])
     return (
-        DataLoader(TensorDataset(train), batch_size=config.batch_size, shuffle=True, num_workers=0),
-        DataLoader(TensorDataset(validation), batch_size=config.batch_size, num_workers=0),
-        DataLoader(TensorDataset(test), batch_size=config.batch_size, num_workers=0),
+        DataLoader(TensorDataset(kept), batch_size=config.batch_size, shuffle=True, num_workers=0),
+        DataLoader(TensorDataset(checked), batch_size=config.batch_size, num_workers=0),
+        DataLoader(TensorDataset(tested), batch_size=config.batch_size, num_workers=0),
     )
 
 
