@@ -129,7 +129,6 @@ class Block(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.num_heads = config.num_heads
         self.attention_norm = nn.LayerNorm(config.embedding_dim)
         self.attention = nn.MultiheadAttention(
             config.embedding_dim, config.num_heads, dropout=config.dropout, batch_first=True
