@@ -17,6 +17,7 @@ from dlcodegen_local.verification.sandbox import find_sandbox
 from dlcodegen_local.verification.verifier import Verifier
 from tests.generation.scripted import ScriptedLLM
 from tests.generation.scripts import PLAN, TABLE
+from tests.retrieval.memory_pool import MemoryPool
 
 
 class SilentReporter:
@@ -42,13 +43,15 @@ class SilentReporter:
 
 def make_sample(name: str, source: str) -> Sample:
     digest = hashlib.sha256(source.encode()).hexdigest()
-    return Sample(name, "A table", "classify rows", PLAN, "keras", "MIT", "test", digest, source, {})
+    return Sample(
+        name, "A table", "classify rows", PLAN, "keras", "MIT", "test", digest, source, {}, "bundled"
+    )
 
 
 def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=frozenset()):
     config = PipelineConfig(
         planner=PlannerConfig(tmp_path),
-        retrieval=RetrievalConfig(tmp_path, tmp_path),
+        retrieval=RetrievalConfig((), tmp_path),
         generation=GenerationConfig(model=Path("scripted.gguf")),
         verification=VerificationConfig(run=sandbox is not None),
         without=without,
@@ -56,7 +59,7 @@ def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=fr
     samples = [make_sample("first", TABLE), make_sample("second", TABLE.replace("Dense(8", "Dense(9"))]
     engines = Engines(
         planner=None,
-        index=SampleIndex(samples, tmp_path / "cache"),
+        index=SampleIndex([MemoryPool(samples)], tmp_path / "cache"),
         llm=llm,
         verifier=Verifier(config.verification, sandbox, tmp_path / "cache"),
     )

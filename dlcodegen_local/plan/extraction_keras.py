@@ -133,12 +133,14 @@ def sequential_shape(model: Model, inputs: list[Tensor]) -> tuple[Value, ...] | 
         if not stack:
             return shape
         part = stack.pop()
-        if isinstance(part, Model):
+        if isinstance(part, Model) and part is not model and part.is_torch and part.outputs:
+            shape = part.outputs[0].shape
+        elif isinstance(part, Model):
             stack.extend(reversed(part.parts))
         elif part.name in ("Input", "InputLayer"):
             shape = part.shape or _declared(part.args, part.kwargs)
         else:
-            shape = layer_shape(part, [shape])
+            shape = layer_shape(part, [part.takes if shape is None else shape])
     return None
 
 

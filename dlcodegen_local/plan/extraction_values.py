@@ -42,7 +42,8 @@ class Dotted:
 class Layer:
     """Hold one layer with its arguments; `order` counts first uses, -1 where it is unused.
 
-    `is_base` marks a pretrained architecture, which stands as one layer.
+    `is_base` marks a pretrained architecture, which stands as one layer. `takes` is the shape that a layer
+    of PyTorch says it takes in, its channels last; only these layers have one, or are `is_torch`.
     """
 
     name: str
@@ -51,20 +52,30 @@ class Layer:
     order: int = -1
     is_base: bool = False
     shape: tuple[Value, ...] | None = None
+    takes: tuple[Value, ...] | None = None
+    is_torch: bool = False
 
 
 @dataclass(eq=False)
 class Tensor:
-    """Hold a node of the data flow: what made it, from which tensors; shape without the batch axis."""
+    """Hold a node of the data flow: what made it, from which tensors; shape without the batch axis.
+
+    Of a tensor of PyTorch the shape has its channels last too, as Keras would have it.
+    """
 
     parents: tuple["Tensor", ...] = ()
     producer: "Layer | Model | None" = None
     shape: tuple[Value, ...] | None = None
+    is_torch: bool = False
 
 
 @dataclass(eq=False)
 class Model:
-    """Hold a model: `parts` for a sequential one, `outputs` for a functional one, both for a class."""
+    """Hold a model: `parts` for a sequential one, `outputs` for a functional one, both for a class.
+
+    The parts of a PyTorch model of a class (`is_torch`) are what its `forward` uses, in that order; `held` is
+    what it keeps in attributes. `base` is the pretrained architecture that a model is made from.
+    """
 
     parts: list["Layer | Model"] = field(default_factory=list)
     inputs: tuple[Tensor, ...] = ()
@@ -72,11 +83,22 @@ class Model:
     instance: "Instance | None" = None
     order: int = -1
     created: int = 0
+    is_torch: bool = False
+    held: list["Layer | Model"] = field(default_factory=list)
+    base: Layer | None = None
 
     def layers(self) -> list[Layer]:
         """Return every layer once, in the order in which data flows, inner models in place."""
         found: dict[int, Layer] = {}
-        self._collect(found, set())
+        seen: set[int] = set()
+        stack: list[Layer | Model] = [self]
+        while stack:
+            part = stack.pop()
+            if isinstance(part, Layer):
+                found.setdefault(id(part), part)
+            elif id(part) not in seen:
+                seen.add(id(part))
+                stack.extend(reversed(part._members()))
         return list(found.values())
 
     def inner_models(self) -> list["Model"]:
@@ -84,6 +106,8 @@ class Model:
         return [part for part in self._members() if isinstance(part, Model)]
 
     def _members(self) -> list["Layer | Model"]:
+        if self.is_torch:
+            return self.parts or self.held
         members = {id(member): member for member in (producers(self.outputs) if self.outputs else [])}
         parts = self.parts
         if self.instance is not None and all(isinstance(part, Model) for part in parts):
@@ -91,16 +115,6 @@ class Model:
         for part in parts:
             members.setdefault(id(part), part)
         return list(members.values())
-
-    def _collect(self, found: dict[int, Layer], seen: set[int]) -> None:
-        if id(self) in seen:
-            return
-        seen.add(id(self))
-        for part in self._members():
-            if isinstance(part, Model):
-                part._collect(found, seen)
-            else:
-                found.setdefault(id(part), part)
 
 
 @dataclass(eq=False)
@@ -114,7 +128,7 @@ class Function:
 
 @dataclass(eq=False)
 class ClassValue:
-    """Hold a class of the code; `kind` is "model", "layer" or "" from its bases."""
+    """Hold a class of the code; `kind` is "model", "torch", "layer" or "" from its bases."""
 
     name: str
     attributes: dict[str, Value]
@@ -150,7 +164,10 @@ class Super:
 
 @dataclass(eq=False)
 class Setting:
-    """Hold a library object that is no layer: `kind` "optimizer", "loss", "metric", "schedule", "other"."""
+    """Hold a library object that is no layer.
+
+    Its `kind` is "optimizer", "loss", "metric", "schedule", "trainer" or "other".
+    """
 
     kind: str
     name: str
@@ -164,6 +181,22 @@ class Method:
 
     owner: Value
     name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """Hold a function with arguments that are given already."""
+
+    function: Value
+    args: tuple[Value, ...]
+    kwargs: dict[str, Value]
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Hold the weights of a model or layer, as they are given to an optimizer."""
+
+    owner: Layer | Model
 
 
 @dataclass(eq=False)
