@@ -244,7 +244,7 @@ def subjects_of(model: nn.Module, emails: list[Email], vocabulary, config: Confi
         for row, new in zip(model.write_greedily(batch, config).cpu().tolist(), batch.strangers, strict=True):
             own = {config.vocab_size + number: word for number, word in enumerate(new)}
             # The output layer may be wider than the vocabulary: such numbers mean no word.
-            subjects.append([(words | own).get(number, "") for number in row if number != PAD])
+            subjects.append([own.get(number, words.get(number, "")) for number in row if number != PAD])
             numbers.append(row)
     return np.array(numbers), subjects
 

@@ -119,7 +119,7 @@ def read_folder(folder: Path, num_options: int) -> list[Item]:
             if len(options) == num_options:
                 texts = [re.findall(r"\w+", text.lower()) for text in (question, *options)]
                 items.append(
-                    Item(words[0], texts[0], texts[1:], ord(letter) - ord("A"), f"{path.stem}/{place}")
+                    Item(words[0], texts[0], texts[1:], ord(letter) - ord("A"), f"{path.stem}:{place}")
                 )
     if not items:
         raise FileNotFoundError(f"{folder}: expected JSON files with article, questions, options and answers")

@@ -99,7 +99,6 @@ def load_data(config: Config) -> tuple[list[tuple[str, str]], ...]:
         if 0 < len(source) <= config.source_length and 0 < len(target) < config.target_length
     ]
     np.random.default_rng(config.seed).shuffle(names)
-    names = [tuple(map(str, pair)) for pair in names]
     held_out = max(1, len(names) // 10)
     return names[2 * held_out :], names[:held_out], names[held_out : 2 * held_out]
 

@@ -232,7 +232,7 @@ def build_model(config: Config) -> nn.Module:
 
 
 @torch.no_grad()
-def answer(model: nn.Module, questions: QuestionSet, config: Config) -> np.ndarray:
+def mark_spans(model: nn.Module, questions: QuestionSet, config: Config) -> np.ndarray:
     """Return the likeliest (first, last) words (questions, 2): ends not before starts nor too far away."""
     model.eval()
     device = next(model.parameters()).device
@@ -276,7 +276,7 @@ def train(config: Config) -> dict[str, float]:
     questions, held_out, _ = load_data(config)
     counts = Counter(word for q in questions for word in (*q.words, *q.context_words))
     vocabulary = {word: i for i, (word, _) in enumerate(counts.most_common(config.vocab_size - 2), start=2)}
-    items = QuestionSet(questions, vocabulary, config)
+    items, held_out_items = (QuestionSet(part, vocabulary, config) for part in (questions, held_out))
     batches = DataLoader(items, batch_size=config.batch_size, shuffle=True, num_workers=0)
     output = Path(config.output_dir)
     output.mkdir(parents=True, exist_ok=True)
@@ -304,7 +304,7 @@ def train(config: Config) -> dict[str, float]:
                 for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
                     slow.lerp_(fast, 1 - decay)
             total += loss.item() * len(span)
-        scores = score_answers(held_out, answer(average, QuestionSet(held_out, vocabulary, config), config))
+        scores = score_answers(held_out, mark_spans(average, held_out_items, config))
         print(f"epoch {epoch + 1}: loss {total / len(questions):.3f}", scores, flush=True)
         if scores[config.metric] > best:
             best = scores[config.metric]
@@ -320,7 +320,7 @@ def answer_test(config: Config) -> tuple[list[Question], np.ndarray]:
     model = build_model(config).to(device)
     model.load_state_dict(torch.load(output / "model.pt", weights_only=True, map_location=device))
     _, _, questions = load_data(config)
-    return questions, answer(model, QuestionSet(questions, vocabulary, config), config)
+    return questions, mark_spans(model, QuestionSet(questions, vocabulary, config), config)
 
 
 def evaluate(config: Config) -> dict[str, float]:

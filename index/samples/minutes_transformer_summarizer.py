@@ -188,7 +188,7 @@ def build_model(config: Config) -> keras.Model:
     for _ in range(config.num_layers):
         x = look(x, config, attention_mask=is_word)
         x = think(x, config)
-    memory = layers.LayerNormalization(epsilon=1e-6)(x)
+    memory = layers.LayerNormalization(epsilon=1e-6, name="memory")(x)
     y = words_and_places(minutes, config)
     for _ in range(config.num_layers):
         y = look(y, config, use_causal_mask=True)
@@ -256,8 +256,12 @@ def beam_search(model: keras.Model, transcripts: np.ndarray, known: int, config:
     by its length to the power of `length_penalty`; only the first `known` words are allowed.
     """
     count, beams, length = len(transcripts), config.num_beams, config.minutes_length
-    predict_step = tf.function(lambda transcript, minutes: model([transcript, minutes], training=False))
-    sources = np.repeat(transcripts, beams, axis=0)
+    # The model is cut in two, so that the transcripts are read only once.
+    memory = model.get_layer("memory").output
+    reader = keras.Model(model.inputs[0], memory)
+    writer = keras.Model([memory, *model.inputs], model.output)
+    predict_step = tf.function(lambda *inputs: writer(inputs, training=False))
+    sources = [ops.repeat(reader(transcripts), beams, axis=0), ops.repeat(transcripts, beams, axis=0)]
     ids = np.full((count, beams, length + 1), PAD, dtype="int32")
     ids[:, :, 0] = START
     # At first all beams of a text are the same: only one may go on.
@@ -267,7 +271,7 @@ def beam_search(model: keras.Model, transcripts: np.ndarray, known: int, config:
     lengths = np.zeros((count, beams))
     for place in range(length):
         flat = ids[:, :, :length].reshape(count * beams, length)
-        logits = predict_step(tf.constant(sources), tf.constant(flat))[:, place, :known]
+        logits = predict_step(*sources, tf.constant(flat))[:, place, :known]
         log_probs = tf.nn.log_softmax(logits).numpy().reshape(count, beams, known).astype("float64")
         log_probs[:, :, [PAD, UNKNOWN, START]] = -np.inf
         # A finished beam goes on with padding, at no cost.

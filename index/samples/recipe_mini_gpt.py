@@ -33,8 +33,8 @@ class Config:
     seed: int = 42
     vocab_size: int = 257
     sequence_length: int = 128
-    embedding_dim: int = 192
-    num_heads: int = 6
+    embedding_dim: int = 128
+    num_heads: int = 4
     num_layers: int = 4
     dropout: float = 0.1
     optimizer: str = "adamw"
@@ -48,7 +48,7 @@ class Config:
     temperature: float = 0.9
     top_k: int = 40
     num_texts: int = 4
-    generated_length: int = 48
+    generated_length: int = 40
 
 
 END_OF_TEXT = 256  # one more than the highest byte
@@ -129,7 +129,6 @@ class Block(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.num_heads = config.num_heads
         self.attention_norm = nn.LayerNorm(config.embedding_dim)
         self.attention = nn.MultiheadAttention(
             config.embedding_dim, config.num_heads, dropout=config.dropout, batch_first=True

@@ -288,7 +288,7 @@ def predict(config: Config) -> np.ndarray:
     probabilities, _, sentences = tag_probabilities(config)
     best = probabilities[:, :, 1:].argmax(axis=2) + 1
     lines = [
-        " ".join(f"{word}/{TAGS[number]}" for (word, _), number in zip(sentence, row, strict=False))
+        " ".join(f"{word}_{TAGS[number]}" for (word, _), number in zip(sentence, row, strict=False))
         for sentence, row in zip(sentences, best, strict=True)
     ]
     output = Path(config.output_dir)
