@@ -163,7 +163,7 @@ def guess_category(evidence: Evidence) -> str:
         _score_images(scores, evidence, layers)
     else:
         _score_other(scores, evidence, layers)
-    if "Conv3D" in layers or "ConvLSTM2D" in layers:
+    if re.search(r"Conv3D|ConvLSTM2D|TimeDistributed\(\w*Conv2D", layers):
         scores["Video Classification"] += 6
     return max(CATEGORIES, key=lambda category: (scores[category], -CATEGORIES.index(category)))
 
@@ -222,6 +222,7 @@ def _score_other(scores: dict[str, float], evidence: Evidence, layers: str) -> N
     regression = _is_regression(evidence.loss)
     for category in CATEGORIES[:7]:
         scores[category] -= 3
+    scores["Image Generation"] += 7 if len(re.findall(_GENERATIVE, _plain(evidence.source))) > 2 else 0
     is_text = words and bool(re.search(r"token|text|sentence|\bwords?\b|vocab", _plain(evidence.source)))
     writes = evidence.output_axes >= 2 or bool(
         re.search(r"decoder|seq2seq|translat", evidence.source.lower())
