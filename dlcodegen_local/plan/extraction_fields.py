@@ -229,6 +229,8 @@ class Fields:
         for table in self.module.names.values():
             if isinstance(table, dict):
                 found += [table.get(name) for name in names]
+        for event in self.trace.of_kind("options"):
+            found += [event.owner.attributes.get(name) for name in names]
         return [
             value for value in found if value is not None and not isinstance(value, Function | ClassValue)
         ]
