@@ -43,6 +43,7 @@ class Interpreter(Statements):
         self.module.names["__name__"] = "__main__"
         self.called: set[int] = set()
         self._active: list[ast.AST] = []
+        self._generators: dict[ast.AST, bool] = {}
 
     def run_function(self, function: Function, args: list[Value], kwargs: dict[str, Value]) -> Value:
         """Return what a function returns; one that calls itself or goes too deep yields its name."""
@@ -57,7 +58,9 @@ class Interpreter(Statements):
         try:
             if isinstance(node, ast.Lambda):
                 return self.evaluate(node.body, scope)
-            if is_generator(node):
+            if node not in self._generators:
+                self._generators[node] = is_generator(node)
+            if self._generators[node]:
                 return Symbol(node.name)
             self.run_block(node.body, scope)
         except Returned as returned:

@@ -48,11 +48,9 @@ NAMES = (
     "lambda q: q",
     "2**99",
     "1/0",
-    "*x",
 )
-PLACES = len(
-    [node for node in ast.walk(ast.parse(PROGRAM)) if isinstance(node, ast.Name | ast.Constant | ast.Call)]
-)
+SWAPPED = (ast.Name, ast.Constant, ast.Call)
+PLACES = len([node for node in ast.walk(ast.parse(PROGRAM)) if isinstance(node, SWAPPED)])
 
 
 class _Swap(ast.NodeTransformer):
