@@ -181,7 +181,21 @@ class Fields:
                     )
                 if shapes:
                     break
+        if not shapes and (first := self._torch_input()):
+            return first
         return "; ".join(shape_text(shape) for shape in shapes if shape)
+
+    def _torch_input(self) -> str:
+        """Return what the first layer of a PyTorch model of one input says that it takes, channels last."""
+        layers = self.layers()
+        takes = layers[0].takes if layers else None
+        if takes is None or len(self.models) != 1 or len(self.models[0].inputs) > 1:
+            return ""
+        axes = {3: ["height", "width"], 4: ["depth", "height", "width"]}.get(len(takes), [])
+        known = layers[0].name.startswith(("Conv2D", "Conv3D", "Dense"))
+        if number_of(takes[-1]) is None or not known:
+            return ""
+        return f"({', '.join(['batch_size', *axes, str(takes[-1])])})"
 
     def output_shape(self) -> str:
         """Return the shapes that the main model puts out, "" where they are not known."""

@@ -133,6 +133,7 @@ def test_nested_blocks_stand_in_the_order_of_the_data() -> None:
         "Dropout(0.2)",
         "Dense(10)",
     )
+    assert plan.dataset_input == "(batch_size, height, width, 3)"
     assert plan.dataset_output == "(batch_size, 10)"
 
 
