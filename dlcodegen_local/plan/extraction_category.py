@@ -96,6 +96,19 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     ),
 }
 
+# Heads of pretrained models, by the end of their name.
+_HEADS = {
+    "ForSequenceClassification": "Text Classification",
+    "ForTokenClassification": "Token Classification",
+    "ForQuestionAnswering": "Question Answering",
+    "ForCausalLM": "Text Generation",
+    "LMHeadModel": "Text Generation",
+    "ForImageClassification": "Image Classification",
+    "ForAudioClassification": "Audio Classification",
+    "ForCTC": "Speech Recognition",
+    "ForSemanticSegmentation": "Image Segmentation",
+    "ForObjectDetection": "Object Detection",
+}
 _STEPS = (
     (r"Rescaling\(|/ ?255|/ ?127\.5|rescale ?=|preprocess_input", "Pixel values are rescaled", "image"),
     (r"image_size ?=|target_size ?=|resize\(|Resizing\(", "images are resized", "image"),
@@ -155,6 +168,8 @@ def guess_category(evidence: Evidence) -> str:
                 count = len(re.findall(pattern, text))
                 scores[category] += factor * weight * min(count, 6) / 3
     layers = " ".join(evidence.layers)
+    for head, category in _HEADS.items():
+        scores[category] += 8 if head in layers else 0
     if (
         has_images(evidence.layers)
         or re.search(_IMAGE_SETS, texts[0][0])

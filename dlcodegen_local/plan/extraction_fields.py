@@ -8,6 +8,7 @@ from dlcodegen_local.plan.extraction_attributes import config_default
 from dlcodegen_local.plan.extraction_keras import sequential_shape
 from dlcodegen_local.plan.extraction_models import main_models
 from dlcodegen_local.plan.extraction_scan import called_losses, named_metrics
+from dlcodegen_local.plan.extraction_torch_bases import head_loss
 from dlcodegen_local.plan.extraction_trace import Event, Trace
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
@@ -119,6 +120,7 @@ class Fields:
         names = [event.owner.name for event in calls if id(event.args[0]) in behind]
         names = names or [event.owner.name for event in calls]
         names = names or [event.owner.name for event in self.trace.of_kind("loss")]
+        names = names or [name for layer in self.layers() if (name := head_loss(layer))]
         names = names or called_losses(self.tree)
         names = names or [event.owner.name for event in self.trace.of_kind("own loss")]
         known = [name for name in names if is_known_loss(canonical_loss(name))]

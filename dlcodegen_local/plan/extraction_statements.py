@@ -162,6 +162,11 @@ class Statements(Evaluator):
         return known[0] if len(known) == 1 else known[1] - known[0]
 
     def _while(self, node: ast.While, scope: Scope) -> None:
+        test = node.test
+        if isinstance(test, ast.Compare) and _EPOCH.search(ast.unparse(test.left)):
+            limit = number_of(self.evaluate(test.comparators[0], scope))
+            if limit is not None and isinstance(test.ops[0], ast.Lt | ast.LtE):
+                self.trace.record("epochs", Symbol("while"), (limit,))
         try:
             self.run_block(node.body, scope)
         except Returned:

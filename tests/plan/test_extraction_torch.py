@@ -314,3 +314,33 @@ def test_a_module_with_weights_of_its_own_stands_under_its_name() -> None:
         """
     )
     assert plan.layers == ("GraphConvolution()", "ReLU()", "GraphConvolution()")
+
+
+def test_a_trainer_of_pretrained_models_brings_its_own_loop() -> None:
+    plan = read(
+        """
+        from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+        model = AutoModelForSequenceClassification.from_pretrained("models/encoder", num_labels=2)
+        arguments = TrainingArguments("out", learning_rate=3e-5, per_device_train_batch_size=4, num_train_epochs=6)
+        Trainer(model=model, args=arguments, train_dataset=letters).train()
+        """
+    )
+    assert plan.layers == ("AutoModelForSequenceClassification('models/encoder')",)
+    assert (plan.optimizer, plan.loss) == ("adamw", "sparse_categorical_crossentropy")
+    assert (plan.learning_rate, plan.batch_size, plan.epochs) == (3e-5, 4, 6)
+    assert plan.category == "Text Classification"
+
+
+def test_a_loop_of_while_counts_its_epochs() -> None:
+    plan = read(
+        """
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        epoch = 0
+        while epoch < 11:
+            F.smooth_l1_loss(model(x), y).backward()
+            optimizer.step()
+            epoch += 1
+        """
+    )
+    assert (plan.epochs, plan.loss, plan.layers) == (11, "huber", ("Dense(1)",))
