@@ -114,6 +114,10 @@ class Fields:
 
     def _computed_loss(self) -> str:
         """Return the loss that a training loop computes: one it goes back from, else one that it names."""
+        configured = self._config_text("loss", canonical_loss)
+        own = [canonical_loss(event.owner.name) for event in self.trace.of_kind("own loss")]
+        if configured and configured in own:
+            return configured
         calls = self.trace.of_kind("loss call")
         starts = [event.owner for event in self.trace.of_kind("backward")]
         behind = _ancestors(starts)

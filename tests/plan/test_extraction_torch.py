@@ -321,7 +321,9 @@ def test_a_trainer_of_pretrained_models_brings_its_own_loop() -> None:
         """
         from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
         model = AutoModelForSequenceClassification.from_pretrained("models/encoder", num_labels=2)
-        arguments = TrainingArguments("out", learning_rate=3e-5, per_device_train_batch_size=4, num_train_epochs=6)
+        arguments = TrainingArguments(
+            "out", learning_rate=3e-5, per_device_train_batch_size=4, num_train_epochs=6
+        )
         Trainer(model=model, args=arguments, train_dataset=letters).train()
         """
     )
