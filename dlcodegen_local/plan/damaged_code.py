@@ -28,7 +28,7 @@ def readable_part(source: str) -> tuple[str, tuple[str, ...]]:
         lines = source.split("\n")
         place = min(max(fault.lineno, 1), len(lines)) - 1
         notes.append(f"line {place + 1}: {fault.msg}")
-        source = _shortened(lines, place, fault) or _without_statement(lines, place)
+        source = _shortened(lines, place, fault) or _without_statement(lines, place, fault)
     return source, tuple(notes)
 
 
@@ -49,14 +49,15 @@ def _shortened(lines: list[str], place: int, fault: SyntaxError) -> str | None:
     """Return the code with the end of the faulty line cut off, None where that mends nothing."""
     column = (fault.offset or 1) - 1
     kept = lines[place][:column].rstrip()
-    if not kept.strip():
+    following = next((line for line in lines[place + 1 :] if line.strip()), "")
+    if not kept.strip() or _depth(following) > _depth(lines[place]):
         return None
     shorter = "\n".join([*lines[:place], kept, *lines[place + 1 :]])
     left = _first_fault(shorter)
     return shorter if left is None or (left.lineno or 0) > place + 1 else None
 
 
-def _without_statement(lines: list[str], place: int) -> str:
+def _without_statement(lines: list[str], place: int, fault: SyntaxError) -> str:
     """Return the code with the statement around a line blank: from its first line to the next as deep."""
     depth = _depth(lines[place])
     start = place
@@ -65,7 +66,8 @@ def _without_statement(lines: list[str], place: int) -> str:
     end = place + 1
     while end < len(lines) and (not lines[end].strip() or _depth(lines[end]) > depth):
         end += 1
-    blank = [" " * depth + "pass", *[""] * (end - start - 1)]
+    first = "" if isinstance(fault, IndentationError) else " " * depth + "pass"
+    blank = [first, *[""] * (end - start - 1)]
     return "\n".join([*lines[:start], *blank, *lines[end:]])
 
 

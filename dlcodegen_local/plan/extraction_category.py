@@ -96,6 +96,19 @@ _WORDS: dict[str, tuple[tuple[str, float], ...]] = {
     ),
 }
 
+# Heads of pretrained models, by the end of their name.
+_HEADS = {
+    "ForSequenceClassification": "Text Classification",
+    "ForTokenClassification": "Token Classification",
+    "ForQuestionAnswering": "Question Answering",
+    "ForCausalLM": "Text Generation",
+    "LMHeadModel": "Text Generation",
+    "ForImageClassification": "Image Classification",
+    "ForAudioClassification": "Audio Classification",
+    "ForCTC": "Speech Recognition",
+    "ForSemanticSegmentation": "Image Segmentation",
+    "ForObjectDetection": "Object Detection",
+}
 _STEPS = (
     (r"Rescaling\(|/ ?255|/ ?127\.5|rescale ?=|preprocess_input", "Pixel values are rescaled", "image"),
     (r"image_size ?=|target_size ?=|resize\(|Resizing\(", "images are resized", "image"),
@@ -155,6 +168,8 @@ def guess_category(evidence: Evidence) -> str:
                 count = len(re.findall(pattern, text))
                 scores[category] += factor * weight * min(count, 6) / 3
     layers = " ".join(evidence.layers)
+    for head, category in _HEADS.items():
+        scores[category] += 8 if head in layers else 0
     if (
         has_images(evidence.layers)
         or re.search(_IMAGE_SETS, texts[0][0])
@@ -163,7 +178,7 @@ def guess_category(evidence: Evidence) -> str:
         _score_images(scores, evidence, layers)
     else:
         _score_other(scores, evidence, layers)
-    if "Conv3D" in layers or "ConvLSTM2D" in layers:
+    if re.search(r"Conv3D|ConvLSTM2D|TimeDistributed\(\w*Conv2D", layers):
         scores["Video Classification"] += 6
     return max(CATEGORIES, key=lambda category: (scores[category], -CATEGORIES.index(category)))
 
@@ -222,6 +237,7 @@ def _score_other(scores: dict[str, float], evidence: Evidence, layers: str) -> N
     regression = _is_regression(evidence.loss)
     for category in CATEGORIES[:7]:
         scores[category] -= 3
+    scores["Image Generation"] += 7 if len(re.findall(_GENERATIVE, _plain(evidence.source))) > 2 else 0
     is_text = words and bool(re.search(r"token|text|sentence|\bwords?\b|vocab", _plain(evidence.source)))
     writes = evidence.output_axes >= 2 or bool(
         re.search(r"decoder|seq2seq|translat", evidence.source.lower())

@@ -30,8 +30,8 @@ from dlcodegen_local.plan.extraction_values import (
     Tensor,
     Value,
     is_known,
-    shorten,
     tensors_in,
+    text_of,
 )
 
 _MAX_NUMBER = 10**15
@@ -80,7 +80,7 @@ class Evaluator(Assignments):
         self.trace.step()
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
-            return Symbol(shorten(ast.unparse(node)))
+            return Symbol(text_of(node))
         return method(node, scope)
 
     def _constant(self, node: ast.Constant, scope: Scope) -> Value:
@@ -132,9 +132,9 @@ class Evaluator(Assignments):
             return (
                 Tensor(parents=(owner,), is_torch=owner.is_torch)
                 if isinstance(owner, Tensor)
-                else Symbol(shorten(ast.unparse(node)))
+                else Symbol(text_of(node))
             )
-        found = subscript_of(owner, self.evaluate(node.slice, scope), shorten(ast.unparse(node)))
+        found = subscript_of(owner, self.evaluate(node.slice, scope), text_of(node))
         if isinstance(owner, Tensor) and isinstance(found, Tensor) and _adds_axes(node.slice):
             found.producer = owner.producer
         return found
@@ -157,16 +157,16 @@ class Evaluator(Assignments):
                 return combine(left, right)
             except (TypeError, ValueError, ArithmeticError):
                 pass
-        return Symbol(shorten(ast.unparse(node)))
+        return Symbol(text_of(node))
 
     def _unaryop(self, node: ast.UnaryOp, scope: Scope) -> Value:
         value = self.evaluate(node.operand, scope)
         if isinstance(node.op, ast.Not):
             truth = self.truth(value)
-            return Symbol(shorten(ast.unparse(node))) if truth is None else not truth
+            return Symbol(text_of(node)) if truth is None else not truth
         if isinstance(value, int | float) and isinstance(node.op, ast.USub):
             return -value
-        return value if isinstance(value, Tensor) else Symbol(shorten(ast.unparse(node)))
+        return value if isinstance(value, Tensor) else Symbol(text_of(node))
 
     def _boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
         stop = isinstance(node.op, ast.Or)
@@ -178,7 +178,7 @@ class Evaluator(Assignments):
             if truth is stop:
                 return last if not is_open else stop
             is_open = is_open or truth is None
-        return Symbol(shorten(ast.unparse(node))) if is_open else last
+        return Symbol(text_of(node)) if is_open else last
 
     def _compare(self, node: ast.Compare, scope: Scope) -> Value:
         values = [self.evaluate(item, scope) for item in (node.left, *node.comparators)]
@@ -189,9 +189,9 @@ class Evaluator(Assignments):
                 try:
                     known = bool(_COMPARISONS[type(op)](left, right))
                 except TypeError:
-                    return Symbol(shorten(ast.unparse(node)))
+                    return Symbol(text_of(node))
             else:
-                return Symbol(shorten(ast.unparse(node)))
+                return Symbol(text_of(node))
             if not known:
                 return False
         return True
@@ -219,10 +219,10 @@ class Evaluator(Assignments):
         for item in node.values:
             value = self.evaluate(item.value if isinstance(item, ast.FormattedValue) else item, scope)
             if not isinstance(value, str | int):
-                return Symbol(shorten(ast.unparse(node)))
+                return Symbol(text_of(node))
             parts.append(str(value))
         text = "".join(parts)
-        return text if len(text) <= _MAX_LENGTH else Symbol(shorten(ast.unparse(node)))
+        return text if len(text) <= _MAX_LENGTH else Symbol(text_of(node))
 
     def _listcomp(self, node: ast.ListComp, scope: Scope) -> Value:
         return self._comprehension(node, scope)
@@ -233,7 +233,7 @@ class Evaluator(Assignments):
     def _comprehension(self, node: ast.ListComp | ast.GeneratorExp, scope: Scope) -> Value:
         items: list[Value] = []
         if not self._generate(node.elt, node.generators, scope, items):
-            return Symbol(shorten(ast.unparse(node)))
+            return Symbol(text_of(node))
         return items
 
     def _generate(
@@ -261,7 +261,7 @@ class Evaluator(Assignments):
         pair = ast.Tuple([node.key, node.value], ast.Load())
         items = self._comprehension(ast.ListComp(pair, node.generators), scope)
         if not isinstance(items, list) or not all(isinstance(key, str | int) for key, _ in items):
-            return Symbol(shorten(ast.unparse(node)))
+            return Symbol(text_of(node))
         return dict(items)
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
@@ -296,7 +296,7 @@ class Evaluator(Assignments):
         if isinstance(function, Partial):
             given = [*function.args, *args]
             return self.call(function.function, given, {**function.kwargs, **kwargs}, node)
-        text = shorten(ast.unparse(node))
+        text = text_of(node)
         if isinstance(function, Setting):
             return call_setting(self.trace, function, tuple(args), kwargs, text)
         if isinstance(function, Method):

@@ -8,6 +8,7 @@ from dlcodegen_local.plan.extraction_attributes import config_default
 from dlcodegen_local.plan.extraction_keras import sequential_shape
 from dlcodegen_local.plan.extraction_models import main_models
 from dlcodegen_local.plan.extraction_scan import called_losses, named_metrics
+from dlcodegen_local.plan.extraction_torch_bases import head_loss
 from dlcodegen_local.plan.extraction_trace import Event, Trace
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
@@ -113,12 +114,17 @@ class Fields:
 
     def _computed_loss(self) -> str:
         """Return the loss that a training loop computes: one it goes back from, else one that it names."""
+        configured = self._config_text("loss", canonical_loss)
+        own = [canonical_loss(event.owner.name) for event in self.trace.of_kind("own loss")]
+        if configured and configured in own:
+            return configured
         calls = self.trace.of_kind("loss call")
         starts = [event.owner for event in self.trace.of_kind("backward")]
         behind = _ancestors(starts)
         names = [event.owner.name for event in calls if id(event.args[0]) in behind]
         names = names or [event.owner.name for event in calls]
         names = names or [event.owner.name for event in self.trace.of_kind("loss")]
+        names = names or [name for layer in self.layers() if (name := head_loss(layer))]
         names = names or called_losses(self.tree)
         names = names or [event.owner.name for event in self.trace.of_kind("own loss")]
         known = [name for name in names if is_known_loss(canonical_loss(name))]
@@ -181,7 +187,21 @@ class Fields:
                     )
                 if shapes:
                     break
+        if not shapes and (first := self._torch_input()):
+            return first
         return "; ".join(shape_text(shape) for shape in shapes if shape)
+
+    def _torch_input(self) -> str:
+        """Return what the first layer of a PyTorch model of one input says that it takes, channels last."""
+        layers = self.layers()
+        takes = layers[0].takes if layers else None
+        if takes is None or len(self.models) != 1 or len(self.models[0].inputs) > 1:
+            return ""
+        axes = {3: ["height", "width"], 4: ["depth", "height", "width"]}.get(len(takes), [])
+        known = layers[0].name.startswith(("Conv2D", "Conv3D", "Dense"))
+        if number_of(takes[-1]) is None or not known:
+            return ""
+        return f"({', '.join(['batch_size', *axes, str(takes[-1])])})"
 
     def output_shape(self) -> str:
         """Return the shapes that the main model puts out, "" where they are not known."""
@@ -229,6 +249,8 @@ class Fields:
         for table in self.module.names.values():
             if isinstance(table, dict):
                 found += [table.get(name) for name in names]
+        for event in self.trace.of_kind("options"):
+            found += [event.owner.attributes.get(name) for name in names]
         return [
             value for value in found if value is not None and not isinstance(value, Function | ClassValue)
         ]

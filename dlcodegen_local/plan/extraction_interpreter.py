@@ -32,7 +32,13 @@ from dlcodegen_local.plan.extraction_values import (
 
 MAX_CALL_DEPTH = 24
 MAX_NAME_CHARS = 80
-_LIGHTNING_STEPS = ("training_step", "configure_optimizers", "validation_step", "test_step")
+_LIGHTNING_STEPS = (
+    "training_step",
+    "configure_optimizers",
+    "validation_step",
+    "test_step",
+    "train_dataloader",
+)
 
 
 class Interpreter(Statements):
@@ -43,6 +49,7 @@ class Interpreter(Statements):
         self.module.names["__name__"] = "__main__"
         self.called: set[int] = set()
         self._active: list[ast.AST] = []
+        self._generators: dict[ast.AST, bool] = {}
 
     def run_function(self, function: Function, args: list[Value], kwargs: dict[str, Value]) -> Value:
         """Return what a function returns; one that calls itself or goes too deep yields its name."""
@@ -57,7 +64,9 @@ class Interpreter(Statements):
         try:
             if isinstance(node, ast.Lambda):
                 return self.evaluate(node.body, scope)
-            if is_generator(node):
+            if node not in self._generators:
+                self._generators[node] = is_generator(node)
+            if self._generators[node]:
                 return Symbol(node.name)
             self.run_block(node.body, scope)
         except Returned as returned:
@@ -130,6 +139,15 @@ class Interpreter(Statements):
     def call(self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.Call) -> Value:
         """Return what calling a value yields; fitting a model follows its own training step."""
         result = super().call(function, args, kwargs, node)
+        if isinstance(function, Method) and isinstance(function.owner, Setting) and function.name == "fit":
+            for given in [*args, *kwargs.values()]:
+                loader = (
+                    given.cls.lookup("train_dataloader")
+                    if isinstance(given, Instance) and given.cls
+                    else None
+                )
+                if isinstance(loader, Function):
+                    self.run_function(Function(loader.node, loader.scope, given), [], {})
         if isinstance(function, Method) and function.name == "fit" and isinstance(function.owner, Model):
             instance = function.owner.instance
             step = instance.cls.lookup("train_step") if instance is not None and instance.cls else None

@@ -103,6 +103,8 @@ def is_base_name(path: str) -> bool:
     module, _, name = path.rpartition(".")
     if name == "from_pretrained" and re.match(r"(?:TF|Flax)", module.rsplit(".", 1)[-1]):
         return True
+    if module in ("segmentation_models", "sm", "keras_unet_collection.models") and name[:1].isupper():
+        return True
     if name == "from_preset" and "Backbone" in module:
         return True
     return bool(_BASES.fullmatch(name)) or (".applications." in f".{module}." and name[:1].isupper())

@@ -73,7 +73,9 @@ def call_unknown(
     if name in _FITS and ("epochs" in kwargs or "validation_data" in kwargs):
         trace.record("fit", Symbol(path), args, kwargs)
     if name == "ArgumentParser":
-        return Instance(None)
+        options = Instance(None)
+        trace.record("options", options)
+        return options
     tensors = tensors_in([*args, *kwargs.values()])
     return Tensor(parents=tuple(tensors)) if tensors else Symbol(text)
 

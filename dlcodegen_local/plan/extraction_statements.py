@@ -7,6 +7,7 @@ from contextlib import suppress
 from dlcodegen_local.plan.extraction_assignments import iterations
 from dlcodegen_local.plan.extraction_classes import class_kind
 from dlcodegen_local.plan.extraction_expressions import Evaluator
+from dlcodegen_local.plan.extraction_trace import Trace
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
     Dotted,
@@ -34,6 +35,10 @@ class Returned(Jump):
 
 class Statements(Evaluator):
     """Follow statements; running functions and making objects is left to the subclass."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__(trace)
+        self.trains: dict[ast.AST, bool] = {}
 
     def run_block(self, body: list[ast.stmt], scope: Scope) -> None:
         """Follow statements in order."""
@@ -119,8 +124,10 @@ class Statements(Evaluator):
     def _items_of(self, node: ast.For, scope: Scope) -> list[Value] | None:
         """Return what a loop runs through; a training loop's body is followed once."""
         items = iterations(self.evaluate(node.iter, scope))
-        trains = any(isinstance(item, ast.Attribute) and item.attr in _STEPS for item in ast.walk(node))
-        if not trains:
+        if node not in self.trains:
+            attributes = (item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute))
+            self.trains[node] = any(name in _STEPS for name in attributes)
+        if not self.trains[node]:
             return items
         is_step = re.search(r"step|iter|batch|idx", ast.unparse(node.target))
         if (
@@ -155,6 +162,11 @@ class Statements(Evaluator):
         return known[0] if len(known) == 1 else known[1] - known[0]
 
     def _while(self, node: ast.While, scope: Scope) -> None:
+        test = node.test
+        if isinstance(test, ast.Compare) and _EPOCH.search(ast.unparse(test.left)):
+            limit = number_of(self.evaluate(test.comparators[0], scope))
+            if limit is not None and isinstance(test.ops[0], ast.Lt | ast.LtE):
+                self.trace.record("epochs", Symbol("while"), (limit,))
         try:
             self.run_block(node.body, scope)
         except Returned:

@@ -40,6 +40,10 @@ _FAMILIES = {
     "r2plus1d_": "R2Plus1D",
 }
 _KEPT_OPTIONS = ("weights", "pretrained", "num_classes", "in_channels", "classes", "encoder_name")
+_HEADS = re.compile(
+    r"For(?:SequenceClassification|TokenClassification|QuestionAnswering|CausalLM|MaskedLM|Seq2SeqLM|"
+    r"ConditionalGeneration|ImageClassification|AudioClassification|MultipleChoice|SemanticSegmentation)$|LMHeadModel$"
+)
 # What a module can do, against what it is made of.
 _METHOD_NAMES = """
 add_module append apply backward bfloat16 buffers children compile cpu cuda double eval extend extra_repr
@@ -76,6 +80,11 @@ def torch_base(trace: Trace, path: str, args: tuple[Value, ...], kwargs: dict[st
     if owner == "EfficientNet":
         return _base(trace, "EfficientNet", args[:1], kwargs)
     return None
+
+
+def head_loss(layer: Layer) -> str:
+    """Return the loss that a pretrained model with a head computes itself, "" for any other layer."""
+    return "sparse_categorical_crossentropy" if layer.is_base and _HEADS.search(layer.name) else ""
 
 
 def _named(trace: Trace, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Model:

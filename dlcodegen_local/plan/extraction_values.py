@@ -17,6 +17,7 @@ MAX_FLOAT_CHARS = 10
 MAX_TEXT_CHARS = 600
 MAX_WALK = 5000
 _UNTOLD = ("_initializer", "_constraint")
+_TEXT = "text_on_one_line"
 
 
 @dataclass(frozen=True)
@@ -346,6 +347,16 @@ def _float_text(value: float) -> str:
         fraction = Fraction(value).limit_denominator(1000)
         if math.isclose(fraction, value, rel_tol=1e-12):
             return f"{float(fraction.numerator)} / {fraction.denominator}"
+    return text
+
+
+def text_of(node: ast.AST) -> str:
+    """Return the code of a node on one line; a node that is followed many times is written once."""
+    known = getattr(node, _TEXT, None)
+    if isinstance(known, str):
+        return known
+    text = shorten(ast.unparse(node))
+    setattr(node, _TEXT, text)
     return text
 
 
