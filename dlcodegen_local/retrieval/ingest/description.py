@@ -15,7 +15,7 @@ from dlcodegen_local.retrieval.ingest.wording import sentence_from_plan
 MAX_TITLE_CHARS = 100
 MAX_REQUIREMENT_CHARS = 400
 _MAX_PASSAGES = 60
-_MIN_WORDS, _MIN_SENTENCE_WORDS = 6, 4
+_MIN_WORDS, _MIN_SENTENCE_WORDS = 5, 4
 
 # What a task is called, and what only belongs to one.
 _TASK = re.compile(
@@ -36,7 +36,8 @@ _OFF = re.compile(
     r"arxiv|this notebook (?:has been|was) |companion notebook|\bapi docs?\b|recommended|deprecated|"
     r"directly in the browser|et al\.?$|:$|"
     r"^(?:authors?|thanks|credits?|references?|usage|note|import|install|click|see|first|next|then|finally|if|"
-    r"you|here|also|however|therefore|and|but|so|to (?:run|do|show\w*)|run|let(?:'s| us)|make sure|download|"
+    r"or|because|after that|the (?:reader|following|dataset)|in comparison|you|here|also|however|therefore|"
+    r"and|but|so|to (?:run|do|show\w*)|run|let(?:'s| us)|make sure|download|"
     r"for (?:more|details|example|instance)|this (?:file|cell|section)|we need|now|again)\b",
     re.IGNORECASE,
 )
@@ -70,9 +71,10 @@ class Description:
 def describe(summary: str, prose: Sequence[str], name: str, plan: Plan) -> Description:
     """Return the title and the requirement of a file.
 
-    `summary` is the text that opens a script, `prose` the rest of its texts; `name` is a file name or path.
+    `summary` is the docstring that opens a script, `prose` the rest of its texts; `name` is a file name or
+    path.
     """
-    opening = list(passages(summary))
+    opening = _first(passages(summary))
     rest = _first(passage for text in prose for passage in passages(text))
     subject = _subject(name)
     title = _title(opening, rest)

@@ -14,7 +14,7 @@ from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.ingest.decoding import decode
 from dlcodegen_local.retrieval.ingest.description import describe
 from dlcodegen_local.retrieval.ingest.licence import licence_of_file
-from dlcodegen_local.retrieval.ingest.relevance import judge
+from dlcodegen_local.retrieval.ingest.relevance import judge, names_of, why_foreign
 from dlcodegen_local.retrieval.ingest.secrets import Secret, find_secrets
 from dlcodegen_local.retrieval.ingest.similarity import sign
 from dlcodegen_local.retrieval.ingest.sources import read_cells, read_script
@@ -57,10 +57,13 @@ def examine(content: bytes, name: str) -> Examined:
         text, notes = decode(content)
         source = read_cells(text) if name.lower().endswith(".ipynb") else read_script(text)
         notes = _bounded(notes + source.notes)
+        names = names_of(source.tree)
+        if reason := why_foreign(names):
+            return Examined("no-deep-learning", reason, notes)
         plan = plan_from_code(source.code)
     except ConfigError as exc:
         return Examined("unreadable", _line(exc.message), notes)
-    relevance = judge(source.tree, len(plan.layers))
+    relevance = judge(names, len(plan.layers))
     if relevance.reason:
         return Examined("no-deep-learning", relevance.reason, notes)
     if secrets := tuple(secret for cell, text in source.texts for secret in find_secrets(text, cell)):

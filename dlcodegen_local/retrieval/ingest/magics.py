@@ -52,8 +52,8 @@ _LINE_MAGIC = re.compile(
 )
 _STATEMENT_MAGIC = re.compile(r"^([ \t]*)%time[ \t]+(?=[^\s-])")
 _HELP = re.compile(r"^[ \t]*[\w.*\[\]'\"()]+\?{1,2}[ \t]*(?:#.*)?$")
-_ASSIGNED = re.compile(r"^([ \t]*[\w.,\[\] \t]+=[ \t]*)([!%])(?![=])(?:time[ \t]+(?=[^\s-]))?")
-_SHELL_CALL = re.compile(r"^[ \t]*(?:[\w., \t]+=[ \t]*)?get_ipython\(\)[ \t]*\.")
+_ASSIGNED = re.compile(r"^([ \t]*\w[\w.,\[\] \t]*=[ \t]*)([!%])(?![=])(?:time[ \t]+(?=[^\s-]))?")
+_SHELL_CALL = re.compile(r"^[ \t]*(?:\w[\w., \t]*=[ \t]*)?get_ipython\(\)[ \t]*\.")
 _PIECE = re.compile(r"\"\"\"|'''|[\"']|#[^\n]*|[\[({]|[\])}]|\\\n|\\.|\n")
 
 

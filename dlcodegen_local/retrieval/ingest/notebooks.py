@@ -14,9 +14,11 @@ from dlcodegen_local.plain_text import plain
 from dlcodegen_local.retrieval.ingest.decoding import strip_unseen
 from dlcodegen_local.retrieval.ingest.licence import licence_of_text
 from dlcodegen_local.retrieval.ingest.magics import strip_magics
-from dlcodegen_local.retrieval.ingest.parsing import parse
+from dlcodegen_local.retrieval.ingest.parsing import MAX_CODE_CHARS, check_size, parse
 
-MAX_CELLS = 10_000
+MAX_CELLS = 2_000
+_MAX_MARKDOWN_CHARS = 8_000
+_MAX_PROSE_CHARS = 400_000
 _HINT = "open it in Jupyter and save it again, or leave it out"
 
 
@@ -42,11 +44,32 @@ class Notebook:
     licence: str
 
 
+class _Room:
+    """Count down what is still read of a notebook, so that reading ends in time."""
+
+    def __init__(self) -> None:
+        self.code_chars = MAX_CODE_CHARS
+        self.prose_chars = _MAX_PROSE_CHARS
+
+    def take_code(self, source: str) -> None:
+        self.code_chars -= len(source)
+        if self.code_chars < 0:
+            raise ConfigError(
+                f"the cells before it have {MAX_CODE_CHARS} characters of code, all that are read"
+            )
+
+    def take_prose(self, source: str) -> str:
+        """Return the beginning of a text that is still read, "" where there is no room."""
+        taken = source[: min(_MAX_MARKDOWN_CHARS, self.prose_chars)]
+        self.prose_chars -= len(taken)
+        return taken
+
+
 def read_notebook(text: str) -> Notebook:
     """Return the cells of a notebook.
 
     Raises:
-        ConfigError: it is no notebook, is one of another language, or none of its code can be read.
+        ConfigError: it is no notebook, is one of another language, or all of its code is broken.
     """
     table = _read_json(text)
     language = _language(table)
@@ -56,9 +79,10 @@ def read_notebook(text: str) -> Notebook:
     notes: list[str] = []
     magics = 0
     raw = _raw_cells(table)
+    room = _Room()
     for number, cell in enumerate(raw[:MAX_CELLS], start=1):
         try:
-            read, left_out = _read_cell(number, cell)
+            read, left_out = _read_cell(number, cell, room)
         except ConfigError as exc:
             notes.append(f"cell {number} left out: {exc.message}")
             continue
@@ -66,8 +90,8 @@ def read_notebook(text: str) -> Notebook:
         cells += [read] if read is not None else []
     if len(raw) > MAX_CELLS:
         notes.append(f"{len(raw) - MAX_CELLS} cells after the first {MAX_CELLS} left out")
-    if not any(cell.kind == "code" for cell in cells):
-        raise ConfigError(f"has no code cell that can be read{': ' + notes[0] if notes else ''}", hint=_HINT)
+    if notes and not any(cell.kind == "code" for cell in cells):
+        raise ConfigError(f"has no code cell that can be read: {notes[0]}", hint=_HINT)
     return Notebook(tuple(cells), tuple(notes), magics, _licence(table))
 
 
@@ -116,7 +140,7 @@ def _licence(table: Mapping[str, Any]) -> str:
     return ""
 
 
-def _read_cell(number: int, cell: object) -> tuple[Cell | None, int]:
+def _read_cell(number: int, cell: object, room: _Room) -> tuple[Cell | None, int]:
     """Return a cell, None where it is empty or of no use, and how many magics it had.
 
     Raises:
@@ -127,16 +151,17 @@ def _read_cell(number: int, cell: object) -> tuple[Cell | None, int]:
     kind = cell.get("cell_type")
     if kind in ("raw", "html"):
         return None, 0
-    source = _source(cell)
-    if kind == "heading":
-        return Cell(number, "markdown", "# " + plain(source)), 0
-    if kind == "markdown":
-        return (Cell(number, "markdown", strip_unseen(source)[0]) if source.strip() else None), 0
-    if kind != "code":
+    if kind not in ("code", "markdown", "heading"):
         raise ConfigError("it is neither code nor text")
+    source = _source(cell)
+    if kind != "code":
+        words = strip_unseen(room.take_prose("# " + source if kind == "heading" else source))[0]
+        return (Cell(number, "markdown", words) if words.strip() else None), 0
     language = cell.get("language", "python")
     if language != "python":
         raise ConfigError(f"it is {plain(str(language)[:40])}")
+    check_size(source)
+    room.take_code(source)
     bare = strip_magics(strip_unseen(source.replace("\r\n", "\n").replace("\r", "\n"))[0])
     if bare.language:
         raise ConfigError(bare.language)

@@ -26,7 +26,7 @@ def parse(code: str) -> ast.Module:
         ConfigError: the code is too large, holds characters that no code should, or does not parse;
             the message is one line that starts with the place.
     """
-    _check_size(code)
+    check_size(code)
     for number, line in enumerate(code.split("\n"), start=1):
         if (found := find_unplain(line)) is not None:
             raise _refused(f"line {number}: holds {found}")
@@ -40,7 +40,12 @@ def parse(code: str) -> ast.Module:
         raise _refused("is nested too deeply to be read") from exc
 
 
-def _check_size(code: str) -> None:
+def check_size(code: str) -> None:
+    """Refuse code that is longer, or has a longer line, than is read.
+
+    Raises:
+        ConfigError: names the size.
+    """
     if len(code) > MAX_CODE_CHARS:
         raise _refused(f"has {len(code)} characters of code, at most {MAX_CODE_CHARS} are read")
     for number, line in enumerate(code.split("\n"), start=1):

@@ -37,9 +37,10 @@ _DROPPED_FIELDS = (
     "translator",
     "note",
 )
-_NO_PROSE = re.compile(
-    r"^\s*(?:[-*+•|>]\s|\d+[.)]\s|\||\.\.\s|<table|<td|<a\s|<img|!\[|@|\$\$|:\w+:|>>>|%|!)"
-)
+_NO_PROSE = re.compile(r"^\s*(?:[-*+•|>]\s|\d+[.)]\s|\||\.\.\s|@|\$\$|:\w+:|>>>|%|!(?!\[))")
+_PICTURE = re.compile(r"^\s*(?:<\w[^>]{0,500}>|!\[[^\]]{0,300}\]\([^)]{0,500}\))\s*$")
+_MAX_CHARS = 20_000
+_MAX_PARAGRAPH_CHARS = 3_000
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Passage:
 
 
 def passages(text: str) -> Iterator[Passage]:
-    """Yield the headings and the paragraphs of a text in their order."""
-    text = "\n".join(plain(line).rstrip() for line in _FENCE.sub("\n", text).split("\n"))
+    """Yield the headings and the paragraphs of a text's beginning in their order."""
+    text = "\n".join(plain(line).rstrip() for line in _FENCE.sub("\n", text[:_MAX_CHARS]).split("\n"))
     text = re.sub(r"<!--[\s\S]*?-->|<(script|style|table)\b[\s\S]*?</\1>", " ", text, flags=re.IGNORECASE)
     for block in re.split(r"\n(?:[ \t]*\n)+", text):
         yield from _block(block.strip("\n").split("\n"))
@@ -60,12 +61,16 @@ def passages(text: str) -> Iterator[Passage]:
 
 def clean(text: str) -> str:
     """Return text without markup and addresses, on one line."""
-    text = re.sub(r"!\[[^\]]*\]\([^)]*\)", " ", text)
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"`([^`<]*?)\s*<[^>`]*>`_*", r"\1", text)
-    text = re.sub(r":[\w:-]+:`~?([^`<]*?)\s*(?:<[^`]*>)?`", r"\1", text)
+    text = re.sub(r"!\[[^\]]{0,300}\]\([^)]{0,500}\)", " ", text)
+    text = re.sub(r"\[([^\]]{0,300})\]\([^)]{0,500}\)", r"\1", text)
+    text = re.sub(r"`([^`<]{0,200}?)\s{0,20}<[^>`]{0,300}>`_*", r"\1", text)
+    text = re.sub(r":[\w:-]{1,40}:`~?([^`<]{0,200}?)\s{0,20}(?:<[^`]{0,300}>)?`", r"\1", text)
     text = re.sub(r"<(?:https?://|mailto:)?[^>]{0,300}>", " ", text)
-    text = re.sub(r"\s*\(?\b(?:https?|ftp)://[^\s)>\]]*\)?|\bwww\.[^\s)]*", "", text)
+    text = re.sub(
+        r"\s*\((?:see:? |at |from )?(?:https?|ftp)://[^\s)]*\)|\b(?:(?:https?|ftp)://|www\.)[^\s)>\]]*",
+        "",
+        text,
+    )
     text = re.sub(r"[`*$\\]+|(?<!\w)_+|_+(?!\w)|\|[\w-]+\|_?", "", text)
     return re.sub(r"\s+([.,;:!?])", r"\1", " ".join(text.split()))
 
@@ -89,11 +94,11 @@ def _block(lines: list[str]) -> Iterator[Passage]:
             kept.append(field[2])
         elif key in _DROPPED_FIELDS or key.startswith("converted to"):
             yield from _flush(kept)
-        elif _UNDERLINE.match(line.strip()):
+        elif _UNDERLINE.match(line.strip()) or _PICTURE.match(line):
             continue
         elif _NO_PROSE.match(line):
             yield from _flush(kept)
-            if not kept and not place:
+            if not place:
                 return
         else:
             kept.append(line)
@@ -101,13 +106,13 @@ def _block(lines: list[str]) -> Iterator[Passage]:
 
 
 def _heading(text: str) -> Iterator[Passage]:
-    if words := clean(text).strip(" .:-#"):
+    if words := clean(text[:_MAX_PARAGRAPH_CHARS]).strip(" .:-#"):
         yield Passage(words, is_heading=True)
 
 
 def _flush(kept: list[str]) -> Iterator[Passage]:
     is_code = bool(kept) and all(line.startswith(("    ", "\t")) for line in kept)
-    words = "" if is_code else clean("\n".join(kept))
+    words = "" if is_code else clean("\n".join(kept)[:_MAX_PARAGRAPH_CHARS])
     kept.clear()
     if words:
         yield Passage(words)

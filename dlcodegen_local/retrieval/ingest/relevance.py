@@ -52,31 +52,38 @@ class Relevance:
 
 
 @dataclass(frozen=True)
-class _Names:
+class Names:
     """Hold the roots of a code's imports, the last names of what it calls, and of its classes' bases."""
 
     imports: frozenset[str]
     calls: frozenset[str]
     bases: frozenset[str]
 
+    @property
+    def frameworks(self) -> list[str]:
+        """The frameworks that are imported, in their order."""
+        return sorted({_FRAMEWORK_OF[root] for root in self.imports if root in _FRAMEWORK_OF})
 
-def judge(tree: ast.Module, num_layers: int) -> Relevance:
+
+def why_foreign(names: Names) -> str:
+    """Return why code uses none of the frameworks, "" where it uses one."""
+    if names.frameworks:
+        return ""
+    others = sorted({_UNREAD[root] for root in names.imports if root in _UNREAD})
+    return (
+        f"uses {others[0]}, which is not read" if others else "imports neither Keras, TensorFlow nor PyTorch"
+    )
+
+
+def judge(names: Names, num_layers: int) -> Relevance:
     """Return the framework of code that builds or trains a model, or why it does neither.
 
     `num_layers` is how many layers its plan has.
     """
-    names = _names(tree)
-    frameworks = sorted({_FRAMEWORK_OF[root] for root in names.imports if root in _FRAMEWORK_OF})
-    if not frameworks:
-        others = sorted({_UNREAD[root] for root in names.imports if root in _UNREAD})
-        reason = (
-            f"uses {others[0]}, which is not read"
-            if others
-            else "imports neither Keras, TensorFlow nor PyTorch"
-        )
+    if reason := why_foreign(names):
         return Relevance("", reason)
-    scores = {framework: _score(framework, names) for framework in frameworks}
-    best = max(frameworks, key=lambda framework: (scores[framework], framework == "keras"))
+    scores = {framework: _score(framework, names) for framework in names.frameworks}
+    best = max(scores, key=lambda framework: (scores[framework], framework == "keras"))
     if best == "keras" and num_layers == 0 and names.calls & _SESSIONS:
         return Relevance("", "is TensorFlow 1 code (sessions) without a Keras model")
     if scores[best] == 0 and num_layers == 0:
@@ -84,12 +91,13 @@ def judge(tree: ast.Module, num_layers: int) -> Relevance:
     return Relevance(best)
 
 
-def _score(framework: str, names: _Names) -> int:
+def _score(framework: str, names: Names) -> int:
     builds = len(names.calls & _BUILDERS[framework]) + 2 * len(names.bases & _MODEL_BASES[framework])
     return builds + len(names.calls & _TRAINERS[framework])
 
 
-def _names(tree: ast.Module) -> _Names:
+def names_of(tree: ast.Module) -> Names:
+    """Return the names that tell what code is about."""
     imports: set[str] = set()
     calls: set[str] = set()
     bases: set[str] = set()
@@ -104,7 +112,7 @@ def _names(tree: ast.Module) -> _Names:
             case ast.ClassDef(bases=classes):
                 for base in classes:
                     bases.update(_last_name(base))
-    return _Names(frozenset(imports), frozenset(calls), frozenset(bases))
+    return Names(frozenset(imports), frozenset(calls), frozenset(bases))
 
 
 def _last_name(node: ast.expr) -> Iterator[str]:

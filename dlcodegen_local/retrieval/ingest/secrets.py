@@ -5,22 +5,24 @@ whose import binds one), and its entropy rules flag hashes, images and long ids.
 each other. What is found is named, never shown. Secrets that are put together at run time are not found.
 """
 
+import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+_MAX_FOUND = 100
 _ALLOWED = re.compile(r"pragma: ?(?:allow|white)list[ -](nextline[ -])?secret")
 
 # Formats of their own: whatever looks like this is one.
 _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
-        ("AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)(?![0-9A-Z]*EXAMPLE\b)[0-9A-Z]{16}\b"),
+        ("AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)(?![0-9A-Z]{0,16}EXAMPLE\b)[0-9A-Z]{16}\b"),
         ("GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b|\bgithub_pat_[A-Za-z0-9_]{22,255}\b"),
         ("GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat)-[\w-]{20,}"),
-        ("Slack token", r"\bxox[abeprs]-(?=[\w-]*\d)[\w-]{10,}|\bxapp-\d-[\w-]{10,}"),
+        ("Slack token", r"\bxox[abeprs]-(?=[\w-]{0,200}\d)[\w-]{10,}|\bxapp-\d-[\w-]{10,}"),
         ("Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/T\w{6,}/\w{6,}/\w{16,}"),
         ("Hugging Face token", r"\b(?:hf|api_org)_[A-Za-z0-9]{34,40}\b"),
         ("OpenAI or Anthropic key", r"\bsk-(?=[\w-]{0,200}\d)(?=[\w-]{0,200}[A-Z])[\w-]{32,200}"),
@@ -42,7 +44,7 @@ _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "Azure key",
             r"(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,88}={0,2}|[?&]sig=[A-Za-z0-9%+/]{43,}",
         ),
-        ("JSON web token", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+        ("JSON web token", r"\beyJ[\w-]{10,400}\.eyJ[\w-]{10,2000}\.[\w-]{10,}"),
         ("private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
         (
             "bearer token",
@@ -50,9 +52,10 @@ _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
     )
 )
-_URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s:/@'\"?#]{1,100}:([^\s/@'\"]{1,200})@[\w.$\[{<-]")
+_URL = re.compile(r"(?<=[a-zA-Z0-9])://[^\s:/@'\"?#]{1,100}:(?P<value>[^\s/@'\"]{1,200})@[\w.${<-]")
 _CONNECTION = re.compile(
-    r"(?i)\b(?:server|data source|host|uid|user id)\s*=[^'\"]{1,200};\s*(?:password|pwd)\s*=\s*([^;'\"]{3,100})"
+    r"(?i)\b(?:server|data source|host|uid|user id) ?=[^'\"\n]{1,200}; ?(?:password|pwd) ?= ?"
+    r"(?P<value>[^;'\"\n]{3,100})"
 )
 
 # Names of what is kept secret, each at the end of a name, and the value that they get.
@@ -61,7 +64,10 @@ _KEY_NAME = (
     r"(?:secret|token|api_?key|access_?key(?:_id)?|secret_?key|auth_?key|account_?key|private_?key|"
     r"encryption_?key|credentials?|kaggle_key|webhook)\d?"
 )
-_TO = r"[\"']?\s*\]?\s*(?::\s*(?:str|Final|Optional\[str\])\s*)?(?:={1,2}|:=?|!=)\s*[rbuf]?"
+_TO = (
+    r"[\"']?\s{0,20}\]?\s{0,20}(?::\s{0,20}(?:str|Final|Optional\[str\])\s{0,20})?"
+    r"(?:={1,2}|:=?|!=)\s{0,20}[rbuf]?"
+)
 _DEFAULT = r"(?:get|getenv|setdefault|setenv|putenv|pop|set)\(\s*[\"']\w*"
 _TEXT = r"([\"'])(?P<value>[^\"'\n]{4,400})\1"
 _PASSWORD = re.compile(rf"(?i){_PASSWORD_NAME}{_TO}{_TEXT}")
@@ -71,8 +77,10 @@ _KEY_DEFAULT = re.compile(rf"(?i){_DEFAULT}{_KEY_NAME}[\"']\s*,\s*{_TEXT}")
 _KEY_CALL = re.compile(
     rf"(?i)\b(?:login|set_api_key|api_key|set_token|authenticate)\(\s*(?:key\s*=\s*)?{_TEXT}"
 )
-_KEY_BARE = re.compile(rf"(?i){_KEY_NAME}\s*[=:]\s*(?P<value>[\w+/.~-]{{20,200}}=*)(?=\s|$|[,;&])")
-_HEX_KEY = re.compile(r"\bkey[\"']?\s*[=:]\s*[\"'](?:[0-9a-f]{32}|[0-9a-f]{40})[\"']")
+_KEY_BARE = re.compile(
+    rf"(?i){_KEY_NAME}\s{{0,20}}[=:]\s{{0,20}}(?P<value>[\w+/.~-]{{20,200}}=*)(?=\s|$|[,;&])"
+)
+_HEX_KEY = re.compile(r"\bkey[\"']?\s{0,20}[=:]\s{0,20}[\"'](?P<value>[0-9a-f]{32}|[0-9a-f]{40})[\"']")
 
 _PLACEHOLDER = re.compile(
     r"(?i)your|xxx|\*\*\*|\.\.\.|example|change[-_]?me|placeholder|dummy|fake|insert|replace|redacted|hidden|"
@@ -93,50 +101,51 @@ class Secret:
 
 
 def find_secrets(text: str, cell: int | None = None) -> tuple[Secret, ...]:
-    """Return the secrets in a text, at most one a line and kind.
+    """Return the secrets in a text, at most one a line and kind, in the order of their lines.
 
     Lines that say `pragma: allowlist secret` are passed over, as is the line after one that says
     `pragma: allowlist nextline secret`.
     """
-    found: list[Secret] = []
-    is_allowed_next = False
+    found = sorted({(text.count("\n", 0, place) + 1, kind) for place, kind in _places(text)})
+    if not found:
+        return ()
+    allowed = _allowed_lines(text)
+    return tuple(Secret(kind, line, cell) for line, kind in found if line not in allowed)
+
+
+def _allowed_lines(text: str) -> set[int]:
+    allowed = set()
     for number, line in enumerate(text.split("\n"), start=1):
-        pragma = _ALLOWED.search(line)
-        if not (is_allowed_next or pragma):
-            found += [Secret(kind, number, cell) for kind in sorted(set(_kinds(line)))]
-        is_allowed_next = bool(pragma and pragma[1])
-    return tuple(found)
+        if pragma := _ALLOWED.search(line):
+            allowed.add(number + 1 if pragma[1] else number)
+    return allowed
 
 
-def _kinds(line: str) -> Iterator[str]:
+def _places(text: str) -> Iterator[tuple[int, str]]:
+    """Yield where a secret stands in a text, and its kind."""
     for kind, pattern in _TOKENS:
-        if pattern.search(line):
-            yield kind
-    for pattern in (_URL, _CONNECTION):
-        if any(not _is_placeholder(match[1]) for match in pattern.finditer(line)):
-            yield "address with a password" if pattern is _URL else "connection string with a password"
-    for pattern in (_PASSWORD, _PASSWORD_DEFAULT):
-        if any(_is_password(match["value"]) for match in pattern.finditer(line)):
-            yield "password"
-    for pattern in (_KEY, _KEY_DEFAULT, _KEY_CALL, _KEY_BARE):
-        if any(_is_random(match["value"]) for match in pattern.finditer(line)):
-            yield "key or token"
-    if _HEX_KEY.search(line):
-        yield "key or token"
+        for match in itertools.islice(pattern.finditer(text), _MAX_FOUND):
+            yield match.end(), kind
+    for kind, pattern, is_secret in _VALUES:
+        values = (match for match in pattern.finditer(text) if is_secret(match["value"]))
+        for match in itertools.islice(values, _MAX_FOUND):
+            yield match.start("value"), kind
 
 
-def _is_placeholder(value: str) -> bool:
-    return bool(_PLACEHOLDER.search(value) or _ENVIRONMENT_NAME.match(value)) or len(set(value)) < 3
+def _is_chosen(value: str) -> bool:
+    """Say whether a value is more than a placeholder for one."""
+    is_name = _PLACEHOLDER.search(value) or _ENVIRONMENT_NAME.match(value)
+    return not is_name and len(set(value)) > 2
 
 
 def _is_password(value: str) -> bool:
     """Say whether a value may be a password: one word that stands for nothing else."""
-    return " " not in value and not value.endswith(":") and not _is_placeholder(value)
+    return " " not in value and not value.endswith(":") and _is_chosen(value)
 
 
 def _is_random(value: str) -> bool:
     """Say whether a value looks drawn by lot: long, of letters and digits, no path, name or number."""
-    if len(value) < 16 or _is_placeholder(value) or not re.fullmatch(r"[\w+/.~:=-]+", value):
+    if len(value) < 16 or not _is_chosen(value) or not re.fullmatch(r"[\w+/.~:=-]+", value):
         return False
     digits = sum(char.isdigit() for char in value)
     letters = sum(char.isalpha() for char in value)
@@ -148,3 +157,16 @@ def _entropy(value: str) -> float:
     """Return the bits a character of a text."""
     counts = Counter(value).values()
     return -sum(count / len(value) * math.log2(count / len(value)) for count in counts)
+
+
+_VALUES: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
+    ("address with a password", _URL, _is_chosen),
+    ("connection string with a password", _CONNECTION, _is_chosen),
+    ("password", _PASSWORD, _is_password),
+    ("password", _PASSWORD_DEFAULT, _is_password),
+    ("key or token", _KEY, _is_random),
+    ("key or token", _KEY_DEFAULT, _is_random),
+    ("key or token", _KEY_CALL, _is_random),
+    ("key or token", _KEY_BARE, _is_random),
+    ("key or token", _HEX_KEY, _is_random),
+)

@@ -9,10 +9,13 @@ from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import plain
 from dlcodegen_local.retrieval.ingest.magics import strip_magics
 from dlcodegen_local.retrieval.ingest.notebooks import Cell, read_notebook
-from dlcodegen_local.retrieval.ingest.parsing import parse
+from dlcodegen_local.retrieval.ingest.parsing import check_size, parse
 
 _COMMENT_BLOCK = re.compile(r"(?:^#.*\n)+", re.MULTILINE)
-_MARKER = re.compile(r"^#(?: ?%%.*| In ?\[.*|!.*|.*-\*-.*|.*coding[:=].*|[#=\-~* ]*)$")
+_MARKER = re.compile(
+    r"^#(?: ?%%.*| In ?\[.*|!.*|.*-\*-.*|.*coding[:=].*|[#=\-~* ]*|"
+    r" ?(?:flake8|noqa|pylint|mypy|type|fmt|isort|ruff|pragma)\b.*)$"
+)
 _MARKDOWN_MARKER = re.compile(
     r"^#(?: ?%% ?\[?(?:markdown|md)\b| #{1,6} \S|#{19,}[ \t]*$)", re.MULTILINE | re.IGNORECASE
 )
@@ -22,13 +25,15 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE,
 )
 _MAX_COMMENT_LINE = 200
+_MAX_COMMENT_CHARS = 10_000
+_MAX_COMMENTS = 100
 
 
 @dataclass(frozen=True)
 class Source:
     """Hold what a file says.
 
-    `summary` is the docstring or comment that opens a script; `prose` are its other texts, or a
+    `summary` is the docstring that opens a script; `prose` are its other texts, or a
     notebook's Markdown, in order; `texts` are all that is kept, each with its cell's number.
     """
 
@@ -49,6 +54,7 @@ def read_script(text: str) -> Source:
     """
     notes: tuple[str, ...] = ()
     left_out = 0
+    check_size(text)
     try:
         tree = parse(text)
     except ConfigError:
@@ -58,8 +64,6 @@ def read_script(text: str) -> Source:
         notes = (count_magics(left_out),)
     summary = ast.get_docstring(tree) or ""
     prose = [words for _, words in sorted([*_texts(tree), *_comments(text)])]
-    if prose and not summary and _opens_with_comment(text):
-        summary = prose.pop(0)
     return Source(text, tree, summary, tuple(prose), ((None, text),), notes)
 
 
@@ -103,18 +107,20 @@ def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def _comments(text: str) -> Iterator[tuple[int, str]]:
     """Yield the blocks of comment that are prose: the first one, and those that are marked as Markdown."""
+    start = len(text) - len(text.lstrip())
+    position, line_number, count = 0, 1, 0
     for match in _COMMENT_BLOCK.finditer(text + "\n"):
-        is_first = not text[: match.start()].strip()
-        if not (is_first or _MARKDOWN_MARKER.search(match[0])):
+        line_number += text.count("\n", position, match.start())
+        position = match.start()
+        is_prose = match.start() == start or _MARKDOWN_MARKER.search(match[0])
+        if not is_prose or len(match[0]) > _MAX_COMMENT_CHARS:
             continue
+        if (count := count + 1) > _MAX_COMMENTS:
+            return
         lines = [re.sub(r"^# ?", "", line) for line in match[0].split("\n") if not _MARKER.match(line)]
         words = "\n".join(line for line in lines if not _is_code(line))
         if words.strip() and not _BOILERPLATE.search(words):
-            yield text.count("\n", 0, match.start()) + 1, words
-
-
-def _opens_with_comment(text: str) -> bool:
-    return text.lstrip().startswith("#")
+            yield line_number, words
 
 
 def _is_code(line: str) -> bool:

@@ -61,7 +61,9 @@ def sentence_from_plan(plan: Plan, subject: str) -> str:
     if size := _image_size(plan):
         words.append(f"on inputs of {size}")
     if plan.optimizer and plan.loss:
-        words.append(f"trained with {plan.optimizer} on {plan.loss.replace('_', ' ')}")
+        words.append(
+            f"{'trained ' if plan.layers else ''}with {plan.optimizer} on {plan.loss.replace('_', ' ')}"
+        )
     return " ".join(words) + "."
 
 

@@ -10,12 +10,12 @@ from dlcodegen_local.retrieval.ingest.licence import licence_of_file, licence_of
         ("# SPDX-License-Identifier: MIT OR  Apache-2.0\n", "MIT OR Apache-2.0"),
         ("Apache License\nVersion 2.0, January 2004\nhttp://www.apache.org/licenses/", "Apache-2.0"),
         ('#@title Licensed under the Apache License, Version 2.0 (the "License");', "Apache-2.0"),
-        ("MIT License\n\nCopyright (c) 2020 A\n\nPermission is hereby granted, free of charge, to", "MIT"),
+        ("MIT License\n\nCopyright (c) 2020 A\n\nPermission is hereby granted", "MIT"),
         ("Permission is hereby granted, free of\ncharge, to any person obtaining a copy", "MIT"),
         ('__license__ = "MIT"', "MIT"),
         ("Redistribution and use in source and binary forms, with or\nwithout modification", "BSD-2-Clause"),
         (
-            "Redistribution and use in source and binary forms ... * Neither the name of the copyright holder",
+            "Redistribution and use in source and binary forms ... * Neither the name of the holder",
             "BSD-3-Clause",
         ),
         ("GNU GENERAL PUBLIC LICENSE\n Version 3, 29 June 2007\n... the GNU Affero General", "GPL-3.0-only"),
@@ -24,7 +24,8 @@ from dlcodegen_local.retrieval.ingest.licence import licence_of_file, licence_of
         ("GNU LESSER GENERAL PUBLIC LICENSE\nVersion 2.1, February 1999", "LGPL-2.1-only"),
         ("GNU AFFERO GENERAL PUBLIC LICENSE\nVersion 3", "AGPL-3.0-only"),
         (
-            "# terms of the GNU General Public License as published by\n# the Free Software Foundation, either\n"
+            "# terms of the GNU General Public License as published by\n"
+            "# the Free Software Foundation, either\n"
             "# version 3 of the License, or (at your option) any later version.",
             "GPL-3.0-or-later",
         ),

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import random
 import string
 import subprocess
@@ -39,7 +40,7 @@ FOUND = [
     ("Slack token", f"client = WebClient('{token('xo' + 'xb-', 40)}')"),
     (
         "Slack webhook",
-        f"post('https://hooks.slack.com/services/T{drawn(ALPHANUMERIC, 8)}/B1234567/{drawn(ALPHANUMERIC, 24)}')",
+        f"post('https://hooks.slack.com/services/T{drawn(ALPHANUMERIC, 8)}/B1234567/" + drawn(HEX, 24) + "')",
     ),
     ("Hugging Face token", f"login('{token('h' + 'f_', 34)}')"),
     ("OpenAI or Anthropic key", f"OpenAI('{token('s' + 'k-proj-', 60)}')"),
@@ -145,8 +146,6 @@ PLUGINS = (
 
 def test_whatever_detect_secrets_knows_for_certain_is_found():
     pytest.importorskip("detect_secrets")
-    import json
-
     lines = [line for _, line in FOUND] + ORDINARY
     answer = subprocess.run(
         [sys.executable, "-c", ORACLE, PLUGINS],
