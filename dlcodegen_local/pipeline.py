@@ -255,7 +255,7 @@ class _Run:
         return [
             Candidate(origin, draft.source, draft.provenance, draft.bases)
             for origin in ("merge", "code-rag", "template-rag")
-            if (draft := drafts.get(origin)) is not None and draft.source
+            if (draft := drafts.get(origin)) is not None and draft.source and not _is_compiled(draft)
         ]
 
     def choose(self, plan: Plan, candidates: list[Candidate]) -> tuple[Candidate, Verification]:
@@ -364,6 +364,12 @@ class _Run:
         self.reporter.progress(
             progress.kind, progress.tokens, progress.total, progress.tokens_per_second, progress.seconds_left
         )
+
+
+def _is_compiled(draft: StageResult) -> bool:
+    """Tell whether nothing in a draft is of the model or of a sample."""
+    sources = {source.removesuffix("+plan") for source in draft.provenance.values()}
+    return bool(sources) and sources <= {Floor.id, "computed"}
 
 
 def _account(result: StageResult) -> str:

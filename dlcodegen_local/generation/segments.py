@@ -43,7 +43,9 @@ _CALLS = (
     ("model", re.compile(r"Sequential|\bModel\(|layers\.|\.compile\(|\bDense\(|\bnn\.|optim|\bmodel\.")),
     (
         "data",
-        re.compile(r"read_csv|load_data|Dataset|DataLoader|Generator|flow_from|open\(|load_img|np\.load"),
+        re.compile(
+            r"read_csv|load_data|Dataset|DataLoader|Generator|flow_from|open\(|load_img|np\.load|loadtxt|genfromtxt|ImageFolder"
+        ),
     ),
 )
 

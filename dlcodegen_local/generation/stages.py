@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.budget import fit_prompt
-from dlcodegen_local.generation.drafting import Base, draft_by_sections
+from dlcodegen_local.generation.drafting import MODEL, Base, draft_by_sections
 from dlcodegen_local.generation.extraction import extract_code
 from dlcodegen_local.generation.llm import CodeLLM, Prompt
 from dlcodegen_local.generation.merge import comparative_merge
@@ -44,14 +44,14 @@ def code_rag_draft(
     log = StageLog("code_rag_draft", llm, settings)
     sample = _at_least(log, samples, 1)[0]
     sections = cut_source(sample.source)
-    ground = _in_contract([sample], settings)[0]
+    ground = _in_contract([sample, *samples[1:]], settings)[0]
     fallback = cut_source(ground.source)
     if settings.by_sections(llm, settings.drafting) and sections is not None and fallback is not None:
         origins = dict.fromkeys(SECTION_NAMES, _origin(ground))
         draft = draft_by_sections(
             log, requirement, plan, Base(sections.bodies, fallback, origins, ground.plan)
         )
-        return log.result(draft.source, draft.provenance, _bases(draft.provenance, f"sample:{sample.id}"))
+        return log.result(draft.source, draft.provenance, _bases(draft.provenance, sample, ground))
     materials = {"sample": sample.source, "requirement": requirement}
     source = _write_script(
         log, materials, lambda kept: code_rag_prompt(kept["requirement"], plan, kept["sample"])
@@ -130,10 +130,9 @@ def _origin(sample: ReferenceSample) -> str:
     return sample.id if isinstance(sample, Floor) else f"sample:{sample.id}"
 
 
-def _bases(provenance: Mapping[str, str], shown: str) -> dict[str, str]:
-    """Say what each section of a draft was written after: what was shown, or what it was copied from."""
-    floor = Floor.id
-    return {name: floor if origin.startswith(floor) else shown for name, origin in provenance.items()}
+def _bases(provenance: Mapping[str, str], shown: ReferenceSample, ground: ReferenceSample) -> dict[str, str]:
+    """Say what each section was written after: the model's after what was shown."""
+    return {name: _origin(shown if by == MODEL else ground) for name, by in provenance.items()}
 
 
 def _filled(template_result: StageResult, samples: Sequence[ReferenceSample]) -> Sections | None:

@@ -8,6 +8,7 @@ for hits alone, and that a search goes on while another process changes a pool.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from dlcodegen_local.errors import ArtifactError
@@ -62,8 +63,8 @@ class SampleIndex:
         if not len(self):
             raise ArtifactError("the pools hold no samples", hint="add some with: dlcodegen pool add")
         self.sha256 = content_hash(self._pools)
-        self._by_category = IndexFiles(self._pools, cache, "categories", notify)
-        self._whole = IndexFiles(self._pools, cache, "whole", notify)
+        self._by_category = IndexFiles(self._pools, self.sha256, cache, "categories", notify)
+        self._whole = IndexFiles(self._pools, self.sha256, cache, "whole", notify)
 
     def __len__(self) -> int:
         return sum(len(pool) for pool in self._pools)
@@ -97,7 +98,7 @@ class SampleIndex:
             partition = (self._by_category if category else self._whole).partition(step.partition)
             if partition is not None:
                 found = self._hits(partition, counts, step, framework, why)
-                hits += [hit for hit, _ in zip(found, range(k - len(hits)), strict=False)]
+                hits += islice(found, k - len(hits))
         return hits
 
     def _hits(

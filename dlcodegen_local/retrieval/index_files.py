@@ -32,19 +32,20 @@ Kind = Literal["categories", "whole"]
 Notify = Callable[[str], None]
 _KEPT_FOLDERS = 6
 _MANY_SAMPLES = 5_000
-_THREADS = 3
+_THREADS = 6
 
 
 class IndexFiles:
     """Open the partitions of one kind, each when it is first asked for."""
 
-    def __init__(self, pools: Sequence[Pool], cache: Path, kind: Kind, notify: Notify) -> None:
+    def __init__(self, pools: Sequence[Pool], sha256: str, cache: Path, kind: Kind, notify: Notify) -> None:
+        """Take pools whose content hash is `sha256`."""
         self._pools = pools
         self._cache = cache
         self._kind: Kind = kind
         self._notify = notify
-        self._hash = content_hash(pools)
-        self._folder = cache / f"index-{self._hash[:16]}-{kind}"
+        self._sha256 = sha256
+        self._folder = cache / f"index-{sha256[:16]}-{kind}"
         self._opened: dict[str, Partition] = {}
         self._is_held = False
         self._in_memory = False
@@ -124,14 +125,14 @@ class IndexFiles:
         spools = _spool(self._rows(), staging)
         for name in spools:
             (built / _folder_name(name)).mkdir()
-        with ThreadPoolExecutor(_THREADS) as threads:  # one waits for the disk while another indexes
+        with ThreadPoolExecutor(_THREADS) as threads:  # some wait for the disk while others index
             jobs = [
                 threads.submit(write_partition, _unspool(path), built / _folder_name(name))
                 for name, path in sorted(spools.items(), key=lambda item: (-item[1].stat().st_size, item[0]))
             ]
             for job in jobs:
                 job.result()
-        if content_hash(self._pools) != self._hash:  # what was read is not what the folder's name says
+        if content_hash(self._pools) != self._sha256:  # what was read is not what the folder's name says
             raise OSError("the pool has changed while it was read")
         _write_manifest(built, sorted(spools))
 

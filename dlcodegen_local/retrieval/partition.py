@@ -6,10 +6,12 @@ term of a query counts and that equal scores come in the order of pool and id. D
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,9 @@ from dlcodegen_local.retrieval.query import plan_text
 
 FRAMEWORKS = ("keras", "torch")
 _MAX_QUERY_TERMS = 1000
-_MAX_CACHED_CHARS = 200
-_HEAP_BYTES = 50_000_000
+_HEAP_BYTES = 30_000_000
 _AT_ONCE = 32
+_ASCII_TOKEN = re.compile("[0-9A-Za-z]+")
 _MAX_UNMATCHED = 1000
 
 
@@ -52,12 +54,12 @@ def row_of(entry: Entry, pool: int) -> Row:
     """Return the row of a sample: its title, requirement and plan, cut into terms."""
     text = "\n".join((entry.title, entry.requirement, plan_text(entry.plan)))
     framework = entry.framework if entry.framework in FRAMEWORKS else ""
-    return Row(pool, entry.id, framework, " ".join(_analysed(line) for line in text.split("\n")))
+    return Row(pool, entry.id, framework, " ".join(map(_terms, text.split("\n"))))
 
 
 def query_terms(text: str) -> list[str]:
     """Cut a text into terms as the index does: lower case, English stems, no stop words."""
-    return " ".join(_analysed(line) for line in text.split("\n")).split()
+    return " ".join(map(_terms, text.split("\n"))).split()
 
 
 def write_partition(rows: Iterable[Row], folder: Path | None) -> Any:
@@ -116,20 +118,19 @@ class Partition:
         seen: set[tuple[int, str]] = set()
         while query is not None:
             limit = max(1, min(limit, len(self)))
-            matches = self._top(query, limit)
-            for match in matches[given:]:
+            hits = self._top(query, limit)
+            for match in self._in_order(hits[given:]):
                 seen.add((match.pool, match.id))
                 yield match
-            given = len(matches)
+            given = len(hits)
             if limit >= len(self):
                 break
             limit *= 4
         if unmatched:
-            for match in self._top(
-                tantivy.Query.all_query(), max(1, min(len(self), _MAX_UNMATCHED)), cut=False
-            ):
+            rest = self._searcher.search(tantivy.Query.all_query(), max(1, min(len(self), _MAX_UNMATCHED)))
+            for match in self._in_order([(0.0, address) for _, address in rest.hits]):
                 if (match.pool, match.id) not in seen:
-                    yield Match(match.pool, match.id, match.framework, 0.0, match.address)
+                    yield match
 
     def term_scores(self, counts: Counter[str], match: Match) -> tuple[tuple[str, float], ...]:
         """Return the query's terms with their scores in one document, best first."""
@@ -143,24 +144,31 @@ class Partition:
             scores.append((term, round(float(explained["value"]) * count, 4)))
         return tuple(sorted(scores, key=lambda item: (-item[1], item[0])))
 
-    def _top(self, query: Any, limit: int, *, cut: bool = True) -> list[Match]:
-        """Return the best documents in order, without those that tie with documents beyond the limit.
+    def _top(self, query: Any, limit: int) -> list[tuple[float, Any]]:
+        """Return score and address of the best documents, without those that tie with some beyond the limit.
 
         The count of all matches is asked for although nobody reads it: without it tantivy skips by blocks,
         which takes twice the time for queries as long as a plan.
         """
-        hits = self._searcher.search(query, limit, count=True).hits
-        scores = [round(float(score), 6) for score, _ in hits]
-        if cut and len(hits) == limit < len(self):
-            hits = [hit for hit, score in zip(hits, scores, strict=True) if score > scores[-1]]
-        addresses = [address for _, address in hits]
-        pools = self._searcher.fast_field_values("pool", addresses)
-        frameworks = self._searcher.fast_field_values("framework", addresses)
-        matches = [
-            Match(pool, self._searcher.doc(address)["id"][0], (*FRAMEWORKS, "")[framework], score, address)
-            for address, score, pool, framework in zip(addresses, scores, pools, frameworks, strict=False)
-        ]
-        return sorted(matches, key=lambda match: (-match.score, match.pool, match.id))
+        found = self._searcher.search(query, limit, count=True).hits
+        hits = [(round(float(score), 6), address) for score, address in found]
+        if len(hits) == limit < len(self):
+            hits = [hit for hit in hits if hit[0] > hits[-1][0]]
+        return hits
+
+    def _in_order(self, hits: list[tuple[float, Any]]) -> Iterator[Match]:
+        """Yield hits that are sorted by score; none is looked up before it is asked for, but for ties."""
+        for score, ties in groupby(hits, key=lambda hit: hit[0]):
+            addresses = [address for _, address in ties]
+            pools = self._searcher.fast_field_values("pool", addresses)
+            frameworks = self._searcher.fast_field_values("framework", addresses)
+            matches = [
+                Match(
+                    pool, self._searcher.doc(address)["id"][0], (*FRAMEWORKS, "")[framework], score, address
+                )
+                for address, pool, framework in zip(addresses, pools, frameworks, strict=True)
+            ]
+            yield from sorted(matches, key=lambda match: (match.pool, match.id))
 
     def _query(self, counts: Counter[str]) -> Any:
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_QUERY_TERMS]
@@ -177,14 +185,18 @@ def _framework_number(framework: str) -> int:
     return FRAMEWORKS.index(framework) if framework in FRAMEWORKS else len(FRAMEWORKS)
 
 
-def _analysed(line: str) -> str:
-    """Return the terms of a line, joined: short lines, which plans repeat, are analysed once."""
-    return _cached_terms(line) if len(line) <= _MAX_CACHED_CHARS else " ".join(_analyzer().analyze(line))
+@lru_cache(maxsize=16_384)
+def _terms(line: str) -> str:
+    """Return the terms of a line, joined; plans repeat their lines, so that most are analysed once."""
+    if not line.isascii():  # which letters there are beyond ASCII, tantivy knows
+        return " ".join(_analyzer().analyze(line))
+    return " ".join(filter(None, map(_term, _ASCII_TOKEN.findall(line))))
 
 
 @lru_cache(maxsize=32_768)
-def _cached_terms(line: str) -> str:
-    return " ".join(_analyzer().analyze(line))
+def _term(token: str) -> str:
+    """Return the term of one token, "" for a stop word."""
+    return "".join(_analyzer().analyze(token))
 
 
 @cache

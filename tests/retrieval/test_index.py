@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import tantivy
 
 from dlcodegen_local.errors import ArtifactError
 from dlcodegen_local.retrieval.index import SampleIndex, query_terms
@@ -161,3 +162,17 @@ def test_a_sample_that_is_damaged_is_an_error(samples, tmp_path):
 def test_pools_without_samples_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match="no samples"):
         SampleIndex([MemoryPool([])], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["Größe of snake_case, CamelCase's 3x3 (0.001)\tdon't", "写真 नमस्ते naïve", "a" * 50]
+)
+def test_terms_are_those_of_the_analyser_as_a_whole(text):
+    analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    for step in (tantivy.Filter.remove_long(40), tantivy.Filter.lowercase()):
+        analyzer = analyzer.filter(step)
+    for step in (tantivy.Filter.stopword("english"), tantivy.Filter.stemmer("english")):
+        analyzer = analyzer.filter(step)
+    built = analyzer.build()
+    everything = "\n".join((text, text.encode("ascii", "ignore").decode(), "The classifiers of images"))
+    assert query_terms(everything) == built.analyze(everything)
