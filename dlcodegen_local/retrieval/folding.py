@@ -16,7 +16,7 @@ class NearDuplicates:
     """Remember documents by signature and name the first one that a new one is near to."""
 
     def __init__(self) -> None:
-        self._signatures: list[tuple[int, ...]] = []
+        self._signatures: list[array[int]] = []
         self._ids: list[str] = []
         self._bands: dict[tuple[int, bytes], list[int]] = {}
 
@@ -24,7 +24,7 @@ class NearDuplicates:
         """Return the id of the first remembered document that is near; None where there is none."""
         places = sorted({place for band in _bands_of(signature) for place in self._bands.get(band, ())})
         for place in places:
-            if similarity(self._signatures[place], tuple(signature)) >= NEAR:
+            if similarity(tuple(self._signatures[place]), tuple(signature)) >= NEAR:
                 return self._ids[place]
         return None
 
@@ -32,7 +32,7 @@ class NearDuplicates:
         """Add a document that later ones may be near to."""
         place = len(self._ids)
         self._ids.append(document_id)
-        self._signatures.append(tuple(signature))
+        self._signatures.append(array("Q", signature))
         for band in _bands_of(signature):
             self._bands.setdefault(band, []).append(place)
 

@@ -177,9 +177,10 @@ def _version(database: sqlite3.Connection) -> int:
 
 
 def _check_version(database: sqlite3.Connection, folder: Path) -> None:
-    application = int(database.execute("PRAGMA application_id").fetchone()[0])
+    # in this order: another process may write the tables, and with them the mark, in between
     is_empty = not database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    if application != _APPLICATION_ID and not is_empty:
+    application = int(database.execute("PRAGMA application_id").fetchone()[0])
+    if not is_empty and application != _APPLICATION_ID:
         raise ArtifactError(
             f"{folder / DATABASE} is a database of another program", hint="name another pool with --pool"
         )

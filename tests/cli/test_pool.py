@@ -78,7 +78,7 @@ def test_a_folder_is_taken_in_and_shown(run, team):
     facts = json.loads(run("pool", "show", digits, "--json", "--code").stdout)
     assert facts["origin"] == str(team / "digits.py")
     assert facts["plan"]["Task Category"] == "Image Classification"
-    assert "keras.layers.Conv2D" in facts["code"]
+    assert "layers.Conv2D(8, 3)" in facts["code"]
     assert digits in run("pool", "list", "--category", "image classification").stdout.decode()
     assert ids(run, "--category", "translation") == []
     assert letters in run("search", "letters", "--pool", "team", "-k", "1").stdout.decode()
