@@ -7,6 +7,7 @@ file has one table a command (`[generate]`, `[plan]`, ...); its keys are the com
 import os
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -30,11 +31,12 @@ MAX_REQUIREMENT_BYTES = 20_000
 
 @dataclass(frozen=True)
 class Paths:
-    """Name the folders the tool reads and writes; only `state` and `cache` are ever written."""
+    """Name the folders the tool reads and writes; only `state`, `cache` and `data` are ever written."""
 
     config: Path
     state: Path
     cache: Path
+    data: Path
     models: Path
     index: Path
 
@@ -49,10 +51,18 @@ class PlannerConfig:
 
 
 @dataclass(frozen=True)
-class RetrievalConfig:
-    """Set retrieval: `k` samples from `pool`."""
+class PoolPlace:
+    """Name a pool and the folder where it lies: `bundled`, `team`, or a folder as it was given."""
 
-    pool: Path
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """Set retrieval: `k` samples from `pools`, of which the earlier win ties."""
+
+    pools: tuple[PoolPlace, ...]
     cache: Path
     k: int = 2
 
@@ -109,9 +119,23 @@ def find_paths() -> Paths:
         config=xdg("XDG_CONFIG_HOME", ".config"),
         state=xdg("XDG_STATE_HOME", ".local/state"),
         cache=xdg("XDG_CACHE_HOME", ".cache"),
+        data=xdg("XDG_DATA_HOME", ".local/share"),
         models=share / "models",
         index=share / "index",
     )
+
+
+def find_pools(names: Sequence[str], paths: Paths) -> tuple[PoolPlace, ...]:
+    """Return the pools of these names (`bundled`, `team`, or folders), the bundled one last.
+
+    Without names: the team's where there is one, and the bundled one.
+    """
+    known = {"team": paths.data / "pool", "bundled": paths.index / "samples"}
+    if not names:
+        has_team = (known["team"] / "pool.sqlite").is_file()
+        names = ("team", "bundled") if has_team else ("bundled",)
+    chosen = sorted(dict.fromkeys(names), key=lambda name: name == "bundled")
+    return tuple(PoolPlace(name, known.get(name, Path(name))) for name in chosen)
 
 
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:

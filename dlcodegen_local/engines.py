@@ -3,6 +3,7 @@
 Every heavy library is imported inside a function, so that a command pays for what it uses.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,16 +27,17 @@ def load_planner(config: PlannerConfig) -> "Planner":
     return Planner(config.folder, threads=config.threads)
 
 
-def load_index(config: RetrievalConfig) -> "SampleIndex":
-    """Read a pool and open its index.
+def load_index(config: RetrievalConfig, notify: Callable[[str], None]) -> "SampleIndex":
+    """Open the pools for a search; `notify` gets a line where their index is damaged or takes long to build.
 
     Raises:
-        ArtifactError: a sample is damaged, or the index can be neither opened nor built.
+        ArtifactError: a pool is missing, damaged, or empty.
     """
     from dlcodegen_local.retrieval.index import SampleIndex
-    from dlcodegen_local.retrieval.samples import load_samples
+    from dlcodegen_local.retrieval.pools import open_pool
 
-    return SampleIndex(load_samples(config.pool), config.cache)
+    pools = [open_pool(place.folder, place.name) for place in config.pools]
+    return SampleIndex(pools, config.cache, notify)
 
 
 def load_code_model(config: GenerationConfig) -> "CodeLLM":

@@ -31,6 +31,7 @@ class Outcome:
     chosen: Candidate
     verification: Verification
     licences: Mapping[str, str]
+    pools: Mapping[str, str]
     seconds: float
     tokens: int
 
@@ -53,6 +54,7 @@ class Outcome:
             origin=self.chosen.origin,
             provenance=self.chosen.provenance,
             licences=self.licences,
+            pools=self.pools,
             facts=self.verification.smoke.facts,
             verification=self.verification.to_dict(),
             record=record,

@@ -6,8 +6,9 @@ Guarantees that an outcome always has a source that was checked; never raises be
 writes badly.
 """
 
+import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalCon
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.llm import CodeLLM, Progress
 from dlcodegen_local.generation.repair import repair
-from dlcodegen_local.generation.results import GenerationSettings, StageResult
+from dlcodegen_local.generation.results import Floor, GenerationSettings, StageResult
 from dlcodegen_local.generation.stages import (
     code_rag_draft,
     comparative_merge,
@@ -30,6 +31,7 @@ from dlcodegen_local.outcome import Candidate, Outcome, merit
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.planner.planner import Planner
 from dlcodegen_local.retrieval.index import Hit, SampleIndex
+from dlcodegen_local.retrieval.samples import Sample
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.sections import Sections
 from dlcodegen_local.verification.report import Finding, Verification
@@ -148,10 +150,26 @@ def generate(
         method="dlcodegen",
         chosen=chosen,
         verification=verification,
-        licences={hit.sample.id: hit.sample.licence for hit in hits if hit.sample.id in traced},
+        licences={name: sample.licence for name, sample in named_samples(hits).items() if name in traced},
+        pools={name: sample.pool for name, sample in named_samples(hits).items() if name in traced},
         seconds=time.monotonic() - began,
         tokens=run.tokens,
     )
+
+
+def named_samples(hits: Sequence[Hit]) -> dict[str, Sample]:
+    """Return the samples under the names that prompts and projects know them by.
+
+    That is the id; where two pools have a sample of one id, the later one's name ends in `-2`.
+    """
+    named: dict[str, Sample] = {}
+    for hit in hits:
+        name, number = hit.sample.id, 1
+        while name in named:
+            number += 1
+            name = f"{hit.sample.id}-{number}"
+        named[name] = hit.sample
+    return named
 
 
 class _Run:
@@ -192,24 +210,30 @@ class _Run:
 
     def retrieve(self, plan: Plan) -> list[Hit]:
         self.reporter.stage("retrieve")
-        hits = self.engines.index.search(plan, self.config.retrieval.k)
+        hits = self.engines.index.search(plan, self.config.retrieval.k, framework=self.config.framework)
         value = [
-            {"id": hit.sample.id, "sha256": hit.sample.sha256, "score": hit.score, "topped_up": hit.topped_up}
+            {
+                "id": hit.sample.id,
+                "pool": hit.sample.pool,
+                "sha256": hit.sample.sha256,
+                "licence": hit.sample.licence,
+                "score": hit.score,
+                "topped_up": hit.topped_up,
+            }
             for hit in hits
         ]
         self.record.add_stage("retrieve", {"hits": value}, {})
         self.reporter.done(", ".join(f"{hit.sample.id} ({hit.score:.1f})" for hit in hits))
         for hit in hits:
             if hit.topped_up:
-                self.reporter.note(
-                    f"{hit.sample.id} is from a neighbouring category: {hit.sample.plan.category}"
-                )
+                origin = f"{hit.sample.plan.category}, {hit.sample.framework}"
+                self.reporter.note(f"{hit.sample.id} is {hit.topped_up}: {origin}")
         return hits
 
     def draft(self, plan: Plan, hits: list[Hit]) -> list[Candidate]:
         """Return the model's versions, best first: the merge, then the drafts it was made of."""
-        requirement, llm, settings = self.request.requirement, self.engines.llm, self._settings()
-        samples = [hit.sample for hit in hits]
+        requirement, llm, settings = self.request.requirement, self.engines.llm, self._settings(plan)
+        samples = [dataclasses.replace(sample, id=name) for name, sample in named_samples(hits).items()]
         drafts: dict[str, StageResult] = {}
         if "code-rag" not in self.config.without:
             self._write(drafts, "code-rag", lambda: code_rag_draft(requirement, plan, samples, llm, settings))
@@ -231,7 +255,7 @@ class _Run:
         return [
             Candidate(origin, draft.source, draft.provenance, draft.bases)
             for origin in ("merge", "code-rag", "template-rag")
-            if (draft := drafts.get(origin)) is not None and draft.source
+            if (draft := drafts.get(origin)) is not None and draft.source and not _is_compiled(draft)
         ]
 
     def choose(self, plan: Plan, candidates: list[Candidate]) -> tuple[Candidate, Verification]:
@@ -273,7 +297,7 @@ class _Run:
         return best, found
 
     def _repair(self, plan: Plan, source: str, defect: Finding, attempt: int) -> StageResult:
-        return repair(source, plan, defect, self.engines.llm, self._settings(), attempt)
+        return repair(source, plan, defect, self.engines.llm, self._settings(plan), attempt)
 
     def _survives(self, verification: Verification) -> bool:
         return verification.ok and self.engines.verifier.follows_plan(verification.compliance)
@@ -326,19 +350,26 @@ class _Run:
         self.reporter.done(_account(result))
         return result
 
-    def _settings(self) -> GenerationSettings:
+    def _settings(self, plan: Plan) -> GenerationSettings:
         generation = self.config.generation
         return GenerationSettings(
             temperature=generation.temperature,
             seed=generation.seed,
             merge=generation.merge,
             on_progress=self._show,
+            floor=Floor(compile_plan(plan, self.config.framework), plan),
         )
 
     def _show(self, stage: str, progress: Progress) -> None:
         self.reporter.progress(
             progress.kind, progress.tokens, progress.total, progress.tokens_per_second, progress.seconds_left
         )
+
+
+def _is_compiled(draft: StageResult) -> bool:
+    """Tell whether nothing in a draft is of the model or of a sample."""
+    sources = {source.removesuffix("+plan") for source in draft.provenance.values()}
+    return bool(sources) and sources <= {Floor.id, "computed"}
 
 
 def _account(result: StageResult) -> str:

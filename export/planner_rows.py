@@ -16,6 +16,7 @@ from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plan.reading import read_plan
 from dlcodegen_local.plan.schema import Plan
 
+TRAINING_FILE = "plans/train.jsonl"
 EVALUATION_FILES = ("plans/validation.jsonl", "plans/test.jsonl", "code/tasks.jsonl")
 RARE_DIALECT = "hyperparameters"
 NEAR_JACCARD = 0.8
@@ -76,14 +77,17 @@ def held_out_rows(rows: Sequence[Row], count: int) -> tuple[list[Row], list[Row]
     return trained, [rows[place] for place in sorted(held_out)]
 
 
-def training_rows(folder: Path) -> tuple[list[Row], Dropped]:
-    """Return the training rows that no evaluation requirement equals or nearly equals."""
-    rows, unreadable = read_rows(folder / "plans/train.jsonl")
+def training_rows(data: Path) -> tuple[list[Row], Dropped]:
+    """Return the training rows that no evaluation requirement equals or nearly equals.
+
+    `data` is a folder of the published form, or one file of pairs, as `dlcodegen pool export` writes it.
+    """
+    rows, unreadable = read_rows(data if data.is_file() else data / TRAINING_FILE)
     held_out = [
         table["requirement"]
         for name in EVALUATION_FILES
-        if (folder / name).exists()
-        for table in read_jsonl(folder / name)
+        if (data / name).exists()
+        for table in read_jsonl(data / name)
     ]
     exact = {_words(text) for text in held_out}
     near = [_trigrams(text) for text in held_out]
@@ -134,13 +138,18 @@ def read_jsonl(path: Path) -> Iterator[dict[str, object]]:
                 yield json.loads(line)
 
 
-def file_hashes(folder: Path) -> dict[str, str]:
+def validation_rows(data: Path) -> list[Row]:
+    """Return the rows of the validation file, none where `data` has no such file."""
+    path = data / EVALUATION_FILES[0]
+    return read_rows(path)[0] if path.exists() else []
+
+
+def file_hashes(data: Path) -> dict[str, str]:
     """Return the SHA-256 of every file that training or its leak check reads."""
-    names = ("plans/train.jsonl", *EVALUATION_FILES)
+    names = (TRAINING_FILE, *EVALUATION_FILES)
+    paths = {data.name: data} if data.is_file() else {name: data / name for name in names}
     return {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in names
-        if (folder / name).exists()
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.exists()
     }
 
 

@@ -2,7 +2,8 @@
 
 `python -m export.train_choices DATA RUN` reads the vocabulary of a run of `export.train_planner`, trains
 on the same rows, writes `choices.bin` and adds what describes it to the run's `planner.json`, with the
-settings of the consensus where it has none. Seeded; takes a minute or two.
+settings of the consensus where it has none. `--fine-tune` goes on from the choices that the run has.
+Seeded; takes a minute or two.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from dlcodegen_local.durable import write_file
 from dlcodegen_local.planner.choices import (
     PIECES_FIELD,
     WORD_FIELDS,
+    Choices,
     Features,
+    LinearTable,
     bucket_of,
     piece_counts,
     weighted,
@@ -60,6 +63,9 @@ class Settings:
     seed: int = 42
 
 
+FINE_TUNING = Settings(learning_rate=0.03, weight_decay=0.0, epochs=6, own_rows=1500, no_task_rows=1500)
+
+
 @dataclass(frozen=True)
 class Item:
     """Hold a text, its label a field (`IGNORED` for none), its weight, and whether it is a task."""
@@ -80,28 +86,37 @@ class Part:
     sizes: tuple[int, ...]
     has_task: bool
     counts: Callable[[str, str], Counter[str]]
+    start: LinearTable | None = None
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read the command line, train and write."""
     parser = argparse.ArgumentParser(prog="python -m export.train_choices", description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with plans/train.jsonl")
+    parser.add_argument("data", type=Path, help="folder with plans/train.jsonl, or one file of pairs")
     parser.add_argument("run", type=Path, help="folder of export.train_planner")
+    parser.add_argument("--fine-tune", action="store_true", help="go on from the run's choices")
     for name, value in asdict(Settings()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), help=f"default {value}")
     table = vars(parser.parse_args(argv))
-    data, run = table.pop("data"), table.pop("run")
-    train(data, run, Settings(**table))
+    data, run, fine_tune = table.pop("data"), table.pop("run"), table.pop("fine_tune")
+    given = {name: value for name, value in table.items() if value is not None}
+    train(data, run, replace(FINE_TUNING if fine_tune else Settings(), **given), fine_tune=fine_tune)
 
 
-def train(data: Path, run: Path, settings: Settings) -> None:
+def train(data: Path, run: Path, settings: Settings, *, fine_tune: bool = False) -> None:
     """Train on the rows of `data` and write into `run`."""
     planner = json.loads((run / "planner.json").read_text(encoding="utf-8"))
     vocabulary = PlanVocabulary.from_dict(planner["vocabulary"])
+    parts = [word_part(vocabulary), piece_part(vocabulary)]
+    if fine_tune:
+        content = (run / CHOICES_FILE).read_bytes()
+        choices = Choices.from_bytes(content, planner.get("choices"), vocabulary)
+        starts = (choices.by_words, choices.by_pieces)
+        parts = [replace(part, start=start) for part, start in zip(parts, starts, strict=True)]
     rows, _ = held_out_rows(training_rows(data)[0], settings.held_out)
     items = training_items(rows, vocabulary, settings)
     content = b""
-    for part in (word_part(vocabulary), piece_part(vocabulary)):
+    for part in parts:
         say(f"{part.name}: {sum(part.sizes)} candidates")
         written, table = trained_table(items, part, settings)
         content += written
@@ -129,11 +144,11 @@ def piece_part(vocabulary: PlanVocabulary) -> Part:
 
 def trained_table(items: Sequence[Item], part: Part, settings: Settings) -> tuple[bytes, dict[str, Any]]:
     """Return a part's classifiers as bytes, and what describes them."""
-    buckets = settings.buckets * (2 if part.has_task else 1)
+    buckets = len(part.start.rarity) if part.start else settings.buckets * (2 if part.has_task else 1)
     counted = [
         (part.counts(item.requirement, item.dataset), part.counts(item.requirement, "")) for item in items
     ]
-    rarity = rarities([whole for whole, _ in counted], buckets)
+    rarity = part.start.rarity if part.start else rarities([whole for whole, _ in counted], buckets)
     texts = [(weighted(whole, rarity), weighted(alone, rarity)) for whole, alone in counted]
     weights, bias = fit(items, texts, part, buckets, settings)
     scales = np.maximum(np.abs(weights).max(axis=0), 1e-6) / 127
@@ -198,6 +213,9 @@ def fit(
     table = torch.nn.EmbeddingBag(buckets, outputs, mode="sum")
     torch.nn.init.zeros_(table.weight)
     bias = torch.nn.Parameter(torch.zeros(outputs))
+    if part.start is not None:
+        table.weight.data.copy_(torch.from_numpy(part.start.weights * part.start.scales))
+        bias.data.copy_(torch.from_numpy(part.start.bias))
     optimizer = torch.optim.AdamW(
         [*table.parameters(), bias], lr=settings.learning_rate, weight_decay=settings.weight_decay
     )

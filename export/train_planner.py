@@ -1,9 +1,9 @@
 """Train the planner: a GPT-2 language model on requirement and plan pairs.
 
 `python -m export.train_planner DATA -o FOLDER` trains a small model with its own byte-level BPE;
-with `--checkpoint` it fine-tunes a local GPT-2 folder. Checkpoints are written every few minutes
-and a killed run resumes by the same command. Paper recipe for GPT-2-large: AdamW, learning rate
-1e-3, batch 16, 8 epochs (`--paper`).
+with `--checkpoint` it fine-tunes a local GPT-2 folder, with `--planner` a finished planner. Checkpoints
+are written every few minutes and a killed run resumes by the same command. Paper recipe for
+GPT-2-large: AdamW, learning rate 1e-3, batch 16, 8 epochs (`--paper`).
 
 Guarantees: seeded; with `--epochs` the same batches in the same order. With `--minutes` the
 learning rate follows the clock, so two runs differ.
@@ -27,7 +27,15 @@ from export.large_models import save_checkpoint, spare_memory, training_needs
 from export.needs import announce
 from export.own_rows import own_rows
 from export.planner_batches import MAX_LENGTH, Example, Weights, epoch_batches, examples
-from export.planner_rows import RARE_DIALECT, Row, file_hashes, held_out_rows, read_rows, training_rows
+from export.planner_rows import (
+    RARE_DIALECT,
+    Row,
+    file_hashes,
+    held_out_rows,
+    training_rows,
+    validation_rows,
+)
+from export.planner_start import start_from_planner
 from export.planner_vocabulary import add_control_tokens, row_texts, train_bpe
 
 
@@ -67,26 +75,37 @@ PAPER = Settings(
     beta2=0.999, weight_decay=0.01, rare_dialect=1.0, held_out=0,
 )  # fmt: skip
 
+# A team's pairs on a finished planner: small steps, and rows of our own so that it forgets little.
+FINE_TUNING = Settings(
+    optimizer="adamw", learning_rate=5e-4, epochs=6.0, own_rows=400, rare_dialect=1.0, warmup=0.1, decay=0.9
+)
+
 
 def main(argv: list[str] | None = None) -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(prog="python -m export.train_planner", description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with plans/train.jsonl and plans/validation.jsonl")
+    data_help = "folder with plans/train.jsonl and plans/validation.jsonl, or one file of pairs"
+    parser.add_argument("data", type=Path, help=data_help)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the run's folder; resumed if there")
-    parser.add_argument("--paper", action="store_true", help="start from the paper's recipe for GPT-2-large")
+    recipe = parser.add_mutually_exclusive_group()
+    recipe.add_argument("--paper", action="store_true", help="start from the paper's recipe for GPT-2-large")
+    recipe.add_argument("--planner", type=Path, help="fine-tune this finished planner, int8 or not")
     parser.add_argument("--force", action="store_true", help="start even where memory or disk is short")
     for name, value in asdict(Settings()).items():
         kind = str if name == "checkpoint" else int if type(value) is int else float
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=None, help=f"default {value}")
     table = vars(parser.parse_args(argv))
-    data, output, paper = table.pop("data"), table.pop("output"), table.pop("paper")
-    force = table.pop("force")
+    data, output, force = table.pop("data"), table.pop("output"), table.pop("force")
+    base = PAPER if table.pop("paper") else Settings()
+    if planner := table.pop("planner"):
+        output.mkdir(parents=True, exist_ok=True)
+        base = replace(FINE_TUNING, checkpoint=str(start_from_planner(planner, output)))
     given = {name: value for name, value in table.items() if value is not None}
     if "epochs" in given:
         given["minutes"] = None
     elif "minutes" in given:
         given["epochs"] = None
-    settings = replace(PAPER if paper else Settings(), **given)
+    settings = replace(base, **given)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
     announce(training_needs(asdict(settings)), output, force=force)
     train(data, output, settings)
@@ -97,7 +116,7 @@ def train(data: Path, output: Path, settings: Settings) -> None:
     output.mkdir(parents=True, exist_ok=True)
     rows, dropped = training_rows(data)
     rows, held_out = held_out_rows(rows, settings.held_out)
-    validation = [*read_rows(data / "plans/validation.jsonl")[0], *held_out]
+    validation = [*validation_rows(data), *held_out]
     say(f"{len(rows)} training rows; dropped: {asdict(dropped)}; {len(validation)} validation rows")
     tokenizer = prepare_tokenizer(output, rows, settings)
     run = Run(
@@ -254,11 +273,16 @@ class Run:
         return float(loss.detach())
 
     def validation_loss(self) -> dict[str, float]:
-        """Return the mean loss a token of the validation rows: closed values, and free text."""
+        """Return the mean loss a token of the validation rows: closed values, and free text.
+
+        Nothing where there are no such rows.
+        """
         import torch
 
         self.model.eval()
-        losses = {}
+        losses: dict[str, float] = {}
+        if not self.validation:
+            return losses
         for name, weights in (("closed", Weights(0.0, 1.0, 0.0)), ("text", Weights(0.0, 0.0, 1.0))):
             total = weight_sum = 0.0
             made = epoch_batches(self.validation, self.tokenizer, weights, self.settings.batch_tokens, 0)

@@ -59,6 +59,7 @@ def command(*arguments: str) -> str:
         ("search", "images of birds", "--why"),
         ("models", "list"),
         ("doctor",),
+        ("pool", "add", str(REPOSITORY / "index/samples/churn_dense.py")),
         ("verify", str(REPOSITORY / "index/samples/churn_dense.py")),
         ("generate", "Predict house prices from a table", "-o", "out", "--no-run"),
     ],

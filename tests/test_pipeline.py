@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
-from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, run_inputs
+from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, named_samples, run_inputs
 from dlcodegen_local.project.layouts import render_project
-from dlcodegen_local.retrieval.index import SampleIndex
+from dlcodegen_local.retrieval.index import Hit, SampleIndex
 from dlcodegen_local.retrieval.samples import Sample
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.verification.sandbox import find_sandbox
 from dlcodegen_local.verification.verifier import Verifier
+from tests.generation.foreign import NOTEBOOK, TORCH
 from tests.generation.scripted import ScriptedLLM
 from tests.generation.scripts import PLAN, TABLE
+from tests.retrieval.memory_pool import MemoryPool
 
 
 class SilentReporter:
@@ -42,21 +44,26 @@ class SilentReporter:
 
 def make_sample(name: str, source: str) -> Sample:
     digest = hashlib.sha256(source.encode()).hexdigest()
-    return Sample(name, "A table", "classify rows", PLAN, "keras", "MIT", "test", digest, source, {})
+    return Sample(
+        name, "A table", "classify rows", PLAN, "keras", "MIT", "test", digest, source, {}, "bundled"
+    )
 
 
-def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=frozenset()):
+def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=frozenset(), samples=None):
     config = PipelineConfig(
         planner=PlannerConfig(tmp_path),
-        retrieval=RetrievalConfig(tmp_path, tmp_path),
+        retrieval=RetrievalConfig((), tmp_path),
         generation=GenerationConfig(model=Path("scripted.gguf")),
         verification=VerificationConfig(run=sandbox is not None),
         without=without,
     )
-    samples = [make_sample("first", TABLE), make_sample("second", TABLE.replace("Dense(8", "Dense(9"))]
+    samples = samples or [
+        make_sample("first", TABLE),
+        make_sample("second", TABLE.replace("Dense(8", "Dense(9")),
+    ]
     engines = Engines(
         planner=None,
-        index=SampleIndex(samples, tmp_path / "cache"),
+        index=SampleIndex([MemoryPool(samples)], tmp_path / "cache"),
         llm=llm,
         verifier=Verifier(config.verification, sandbox, tmp_path / "cache"),
     )
@@ -66,6 +73,36 @@ def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=fr
     outcome = generate(request, engines, config, record, reporter)
     record.finish("done")
     return outcome, reporter, record, request
+
+
+def test_samples_of_one_id_from_two_pools_keep_names_and_pools_of_their_own():
+    bundled = make_sample("same", TABLE)
+    hits = [
+        Hit(dataclasses.replace(bundled, pool="team"), 2.0, "everything"),
+        Hit(bundled, 1.0, "everything"),
+    ]
+    assert {name: sample.pool for name, sample in named_samples(hits).items()} == {
+        "same": "team",
+        "same-2": "bundled",
+    }
+
+
+def test_record_and_project_name_the_pool_of_every_sample(tmp_path):
+    outcome, _, record, request = run(tmp_path, ScriptedLLM([""]))
+    files = render_project(outcome.project(request.requirement, record.summary()), "script")
+    provenance = json.loads(files[".dlcodegen/provenance.json"])
+    assert provenance["pools"] and set(provenance["pools"].values()) == {"bundled"}
+    assert "of pool bundled: MIT" in files["README.md"]
+    stage = next(stage for stage in record.summary()["stages"] if stage["name"] == "retrieve")
+    stored = json.loads((tmp_path / "state/objects" / f"{stage['object']}.json").read_text())
+    assert [(hit["pool"], hit["licence"]) for hit in stored["hits"]] == [("bundled", "MIT")] * 2
+
+
+def test_what_only_the_compiler_wrote_is_labelled_so(tmp_path):
+    samples = [make_sample("ours", NOTEBOOK), make_sample("theirs", TORCH)]
+    outcome, _, _, _ = run(tmp_path, ScriptedLLM(["no code"]), samples=samples)
+    assert outcome.origin == "compiler" and outcome.verification.static_ok
+    assert outcome.licences == {} and outcome.pools == {}
 
 
 def whole(answers) -> ScriptedLLM:

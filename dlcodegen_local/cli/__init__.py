@@ -22,6 +22,7 @@ _COMMANDS = {
     "generate": "Turn a requirement into a project that runs.",
     "verify": "Check a project: static findings, plan compliance, smoke run.",
     "evaluate": "Score predictions of any system against references.",
+    "pool": "Take in, list, check and export a team's own samples.",
     "models": "List and describe the planner and the code models.",
     "doctor": "Say what works here, what does not, and what mends it.",
 }
@@ -29,6 +30,7 @@ _RUNTIME_PACKAGES = {
     "llama_cpp": "llama-cpp-python",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
+    "pathspec": "pathspec",
     "tantivy": "tantivy",
     "tokenizers": "tokenizers",
 }

@@ -10,7 +10,14 @@ from pathlib import Path
 import click
 
 from dlcodegen_local.cli import options
-from dlcodegen_local.config import Paths, PlannerConfig, RetrievalConfig, VerificationConfig, find_paths
+from dlcodegen_local.config import (
+    Paths,
+    PlannerConfig,
+    RetrievalConfig,
+    VerificationConfig,
+    find_paths,
+    find_pools,
+)
 from dlcodegen_local.errors import DlcodegenError
 
 _PACKAGES = ("click", "codebleu", "llama-cpp-python", "numpy", "onnxruntime", "rich", "tantivy", "tokenizers")
@@ -93,10 +100,14 @@ def _code_model(paths: Paths) -> str:
 
 def _samples(paths: Paths) -> str:
     from dlcodegen_local.engines import load_index
+    from dlcodegen_local.retrieval.samples import load_samples
 
-    index = load_index(RetrievalConfig(paths.index / "samples", paths.cache))
-    categories = {sample.plan.category for sample in index.samples.values()}
-    return f"{len(index.samples)} samples in {len(categories)} categories"
+    (bundled,) = find_pools(("bundled",), paths)
+    samples = load_samples(bundled.folder)
+    index = load_index(RetrievalConfig((bundled,), paths.cache), options.print_note)
+    index.search(samples[0].plan, 1)
+    categories = {sample.plan.category for sample in samples}
+    return f"{len(samples)} samples in {len(categories)} categories"
 
 
 def _sandbox() -> str:

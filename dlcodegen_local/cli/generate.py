@@ -13,6 +13,7 @@ from dlcodegen_local.config import (
     RetrievalConfig,
     VerificationConfig,
     find_paths,
+    find_pools,
 )
 from dlcodegen_local.durable import check_new_folder, write_file, write_folder
 from dlcodegen_local.errors import ConfigError, DlcodegenError, GenerationError
@@ -91,7 +92,7 @@ _STAGES = ("comparison", "code-rag", "template-rag")
 )
 @options.num_beams
 @options.planner_folder
-@options.pool_folder
+@options.pool_names
 @options.batch_file
 @click.option("-v", "--verbose", is_flag=True, help="Show every choice and every rejected answer, too.")
 @options.json_flag
@@ -149,7 +150,7 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
         verification["python"] = flags["python"]
     return PipelineConfig(
         planner=PlannerConfig(flags["planner"] or paths.models / "planner", flags["beams"], flags["threads"]),
-        retrieval=RetrievalConfig(flags["pool"] or paths.index / "samples", paths.cache, flags["k"]),
+        retrieval=RetrievalConfig(find_pools(flags["pool"], paths), paths.cache, flags["k"]),
         generation=GenerationConfig(
             model=model,
             merge=flags["merge"],
@@ -173,11 +174,11 @@ def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pl
     sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
     loaded = Engines(
         planner=engines.load_planner(config.planner) if need_planner else None,
-        index=engines.load_index(config.retrieval),
+        index=engines.load_index(config.retrieval, reporter.note),
         llm=engines.load_code_model(config.generation),
         verifier=Verifier(config.verification, sandbox, find_paths().cache),
     )
-    reporter.done(f"{loaded.llm.info.name}, {len(loaded.index.samples)} samples")
+    reporter.done(f"{loaded.llm.info.name}, {len(loaded.index)} samples")
     return loaded
 
 

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from dlcodegen_local.config import MAX_REQUIREMENT_BYTES
 from dlcodegen_local.errors import ConfigError
-from dlcodegen_local.plain_text import find_unplain
+from dlcodegen_local.plain_text import find_unplain, plain
 from dlcodegen_local.plan.reading import check_spelling, read_plan
 from dlcodegen_local.plan.schema import Plan, has_canonical_keys
 
@@ -34,8 +34,11 @@ planner_folder = click.option(
 num_beams = click.option(
     "--beams", type=click.IntRange(1, 16), default=3, show_default=True, help="Beams of the planner's search."
 )
-pool_folder = click.option(
-    "--pool", type=click.Path(path_type=Path), help="A folder of samples.  [default: the bundled ones]"
+pool_names = click.option(
+    "--pool",
+    type=click.Path(),
+    multiple=True,
+    help="Samples to search: bundled, team, or a folder; can be given again.  [default: team and bundled]",
 )
 
 
@@ -51,6 +54,11 @@ class BatchItem:
 def print_json(value: object) -> None:
     """Print one JSON document to stdout."""
     click.echo(json_text(value, indent=2))
+
+
+def print_note(text: str) -> None:
+    """Print one line for a person to stderr."""
+    click.echo(plain(text), err=True)
 
 
 def json_text(value: object, indent: int | None = None) -> str:

@@ -14,11 +14,12 @@ _INTERVAL_S = {True: 0.1, False: 10.0}
 class StderrReporter:
     """Implement `pipeline.Reporter` on a text stream."""
 
-    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False) -> None:
-        """Write to `stream`, stderr by default; `verbose` shows details, too."""
+    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False, unit: str = "tokens") -> None:
+        """Write to `stream`, stderr by default; `verbose` shows details, too; progress counts `unit`."""
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._verbose = verbose
+        self._unit = unit
         self._stage = ""
         self._began = self._shown = 0.0
         self._width = 0
@@ -29,15 +30,15 @@ class StderrReporter:
         self._rewrite(f"{name} ...") if self._live else self._print(f"{name} ...")
 
     def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
-        """Show how far the stage is: `done` of `total` tokens at `rate` a second."""
+        """Show how far the stage is: `done` of `total` units at `rate` a second."""
         now = time.monotonic()
         if now - self._shown < _INTERVAL_S[self._live]:
             return
         if not self._live and now - self._began < _INTERVAL_S[False]:
             return
         self._shown = now
-        share = f"{done}/{total} tokens" if total else f"{done} tokens"
-        line = f"{self._stage}: {kind} {share}, {rate:.0f} tokens/s, {seconds_left:.0f} s left"
+        share = f"{done}/{total} {self._unit}" if total else f"{done} {self._unit}"
+        line = f"{self._stage}: {kind} {share}, {rate:.0f} {self._unit}/s, {seconds_left:.0f} s left"
         self._rewrite(line) if self._live else self._print(line)
 
     def done(self, text: str) -> None:

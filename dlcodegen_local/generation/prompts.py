@@ -3,9 +3,9 @@
 Two families of builders. Whole-script prompts: `code_rag_prompt`, `template_prompt`,
 `template_rag_prompt`, `merge_prompt`, `repair_prompt`. Section prompts, for small models and for
 drafting section by section: `section_draft_prompt`, `section_template_prompt`,
-`section_merge_prompt`, `section_repair_prompt`. A model that is trained for this pipeline learns
-from the text `chat.render_text(prompt, "plain")`, followed by the section's body without its marker
-(`SectionTask.name` is already in the prompt) and the end-of-text token.
+`section_merge_prompt`, `section_repair_prompt`. Beside them `describe_prompt` asks what a sample is for.
+A model that is trained for this pipeline learns from `chat.render_text(prompt, "plain")`, followed by the
+section's body without its marker (`SectionTask.name` is already in the prompt) and the end-of-text token.
 
 Layout: what stages share stands first, so that a model reads it once. Every piece of material
 stands between tags, and tags or chat markers inside it are neutralised. Substitution is one pass:
@@ -28,7 +28,7 @@ from dlcodegen_local.sections import REQUIRED_FUNCTIONS
 
 SECTION_STOP = ("\n# %% [", "\n```")
 _TAGS = re.compile(
-    r"<(?=/?(?:requirement|plan|sample|second_sample|template|code|code_1|code_2|finding|names|settings)>)"
+    r"<(?=/?(?:requirement|plan|sample|second_sample|template|code|code_1|code_2|finding|names|settings|title)>)"
 )
 
 
@@ -133,6 +133,16 @@ def section_repair_prompt(task: SectionTask, code: str, finding: str) -> Prompt:
         code=_block("code", code),
         finding=_block("finding", finding),
     )
+
+
+def describe_prompt(title: str, plan: Plan, code: str) -> Prompt:
+    """Ask for the requirement that a sample answers."""
+    blocks = {
+        "title": _block("title", title),
+        "plan": _block("plan", plan_text(plan)),
+        "code": _block("code", code),
+    }
+    return Prompt(_text("describe_system"), _fill("describe_sample", blocks))
 
 
 def plan_text(plan: Plan) -> str:

@@ -36,13 +36,23 @@ class ReferenceSample(Protocol):
 
 
 @dataclass(frozen=True)
+class Floor:
+    """Hold a plain script of the plan in the section contract: what foreign code falls back on."""
+
+    source: str
+    plan: Plan
+    id: str = "compiler"
+
+
+@dataclass(frozen=True)
 class GenerationSettings:
     """Set how the stages write.
 
     `auto` drafts and merges section by section for a model under `small_model_params` weights, and
     whole scripts for others. A merge lets the model rewrite a section where it finds both versions
     less likely than `rewrite_below` (mean log-probability per token). A stage writes sections a second
-    time until that took `max_retry_tokens`.
+    time until that took `max_retry_tokens`. `floor` is what sections fall back on where the samples do
+    not keep the section contract, as a team's own scripts do not.
     """
 
     temperature: float = 0.0
@@ -55,6 +65,7 @@ class GenerationSettings:
     max_retry_tokens: int = 1024
     rewrite_below: float = -4.0
     on_progress: Callable[[str, Progress], None] | None = None
+    floor: Floor | None = None
 
     def by_sections(self, llm: CodeLLM, mode: str) -> bool:
         """Tell whether `mode` means section by section for this model."""
@@ -68,8 +79,8 @@ class StageResult:
     """Hold what a stage made. `source` is one script, or None where the stage made none.
 
     `provenance` maps a section to what wrote it: `model`, `sample:<id>` (copied), `sample:<id>+plan` or
-    `template:<id>+plan` (copied, the plan's values put in), `computed`. `bases` maps a section to the
-    sample that it was written after or copied from, as `sample:<id>`.
+    `template:<id>+plan` (copied, the plan's values put in), `compiler` (the floor), `computed`. `bases`
+    maps a section to the sample that it was written after or copied from, as `sample:<id>`.
     """
 
     name: str

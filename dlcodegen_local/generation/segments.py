@@ -35,6 +35,19 @@ _KINDS = (
     ("config", re.compile(r"config|args|settings|hyperparam")),
     ("data", re.compile(r"data|load|read|synthetic|preprocess|split|token|vocab|augment|batch|image")),
 )
+# What top-level statements of a script without functions do, as far as the calls in them show it.
+_CALLS = (
+    ("evaluate", re.compile(r"\.evaluate\(|classification_report|confusion_matrix|no_grad\(")),
+    ("train", re.compile(r"\.fit\(|\.backward\(|\.save\(|\bfit_generator\(")),
+    ("predict", re.compile(r"\.predict\(")),
+    ("model", re.compile(r"Sequential|\bModel\(|layers\.|\.compile\(|\bDense\(|\bnn\.|optim|\bmodel\.")),
+    (
+        "data",
+        re.compile(
+            r"read_csv|load_data|Dataset|DataLoader|Generator|flow_from|open\(|load_img|np\.load|loadtxt|genfromtxt|ImageFolder"
+        ),
+    ),
+)
 
 
 def cut_source(source: str) -> Sections | None:
@@ -79,7 +92,8 @@ def _section_of(node: ast.stmt, current: str) -> str:
             if node.name in functions:
                 return section
         return next((section for section, words in _KINDS if words.search(name)), current)
-    return current
+    text = ast.unparse(node)
+    return next((section for section, calls in _CALLS if calls.search(text)), current)
 
 
 def is_sound(section: str, body: str) -> bool:

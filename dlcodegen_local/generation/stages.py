@@ -9,13 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.budget import fit_prompt
-from dlcodegen_local.generation.drafting import Base, draft_by_sections
+from dlcodegen_local.generation.drafting import MODEL, Base, draft_by_sections
 from dlcodegen_local.generation.extraction import extract_code
 from dlcodegen_local.generation.llm import CodeLLM, Prompt
 from dlcodegen_local.generation.merge import comparative_merge
 from dlcodegen_local.generation.prompts import code_rag_prompt, template_prompt, template_rag_prompt
-from dlcodegen_local.generation.results import GenerationSettings, ReferenceSample, StageLog, StageResult
-from dlcodegen_local.generation.segments import cut_source, reconcile
+from dlcodegen_local.generation.results import (
+    Floor,
+    GenerationSettings,
+    ReferenceSample,
+    StageLog,
+    StageResult,
+)
+from dlcodegen_local.generation.segments import cut_source, is_sound_script, reconcile
 from dlcodegen_local.generation.templating import choose_template
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.sections import SECTION_NAMES, Sections
@@ -38,12 +44,14 @@ def code_rag_draft(
     log = StageLog("code_rag_draft", llm, settings)
     sample = _at_least(log, samples, 1)[0]
     sections = cut_source(sample.source)
-    if settings.by_sections(llm, settings.drafting) and sections is not None:
-        origins = dict.fromkeys(SECTION_NAMES, f"sample:{sample.id}")
+    ground = _in_contract([sample, *samples[1:]], settings)[0]
+    fallback = cut_source(ground.source)
+    if settings.by_sections(llm, settings.drafting) and sections is not None and fallback is not None:
+        origins = dict.fromkeys(SECTION_NAMES, _origin(ground))
         draft = draft_by_sections(
-            log, requirement, plan, Base(sections.bodies, sections, origins, sample.plan)
+            log, requirement, plan, Base(sections.bodies, fallback, origins, ground.plan)
         )
-        return log.result(draft.source, draft.provenance, origins)
+        return log.result(draft.source, draft.provenance, _bases(draft.provenance, sample, ground))
     materials = {"sample": sample.source, "requirement": requirement}
     source = _write_script(
         log, materials, lambda kept: code_rag_prompt(kept["requirement"], plan, kept["sample"])
@@ -67,10 +75,10 @@ def template(
     """
     log = StageLog("template", llm, settings)
     pair = _at_least(log, samples, 1)[:2]
-    cut = [sections for sample in pair if (sections := cut_source(sample.source)) is not None]
-    if settings.by_sections(llm, settings.drafting) and len(cut) == len(pair):
-        ids = [f"sample:{sample.id}" for sample in pair]
-        chosen, origins = choose_template(log, plan, dict(zip(ids, cut, strict=True)))
+    ground = _in_contract(pair, settings)
+    cut = {_origin(item): sections for item in ground if (sections := cut_source(item.source)) is not None}
+    if settings.by_sections(llm, settings.drafting) and len(cut) == len(ground):
+        chosen, origins = choose_template(log, plan, cut)
         return log.result(chosen.to_source(), origins, origins)
     materials = {"first": pair[0].source, "second": pair[-1].source if len(pair) > 1 else ""}
     source = _write_script(log, materials, lambda kept: template_prompt(kept["first"], kept["second"]))
@@ -97,10 +105,11 @@ def template_rag_draft(
     if not template_result.source:
         raise GenerationError("template_rag_draft: there is no template", hint="run the template stage")
     sections = cut_source(template_result.source)
-    fallback = _filled(template_result, samples)
+    ground = [*samples, *([settings.floor] if settings.floor else [])]
+    fallback = _filled(template_result, ground)
     if settings.by_sections(llm, settings.drafting) and sections is not None and fallback is not None:
         owner = template_result.provenance.get("config")
-        own_plan = next((s.plan for s in samples if f"sample:{s.id}" == owner), None)
+        own_plan = next((item.plan for item in ground if _origin(item) == owner), None)
         base = Base(sections.bodies, fallback, template_result.provenance, own_plan, "template")
         draft = draft_by_sections(log, requirement, plan, base)
         return log.result(draft.source, draft.provenance, template_result.bases)
@@ -111,12 +120,25 @@ def template_rag_draft(
     return _whole_result(log, source, template_result.bases)
 
 
+def _in_contract(samples: Sequence[ReferenceSample], settings: GenerationSettings) -> list[ReferenceSample]:
+    """Return the samples that keep the section contract; where none does, the floor, or all without one."""
+    sound: list[ReferenceSample] = [sample for sample in samples if is_sound_script(sample.source)]
+    return sound or ([settings.floor] if settings.floor else list(samples))
+
+
+def _origin(sample: ReferenceSample) -> str:
+    return sample.id if isinstance(sample, Floor) else f"sample:{sample.id}"
+
+
+def _bases(provenance: Mapping[str, str], shown: ReferenceSample, ground: ReferenceSample) -> dict[str, str]:
+    """Say what each section was written after: the model's after what was shown."""
+    return {name: _origin(shown if by == MODEL else ground) for name, by in provenance.items()}
+
+
 def _filled(template_result: StageResult, samples: Sequence[ReferenceSample]) -> Sections | None:
     """Return the template with its slots filled by the samples it came from; None for a written one."""
     known = {
-        f"sample:{sample.id}": sections
-        for sample in samples
-        if (sections := cut_source(sample.source)) is not None
+        _origin(sample): sections for sample in samples if (sections := cut_source(sample.source)) is not None
     }
     chosen = template_result.provenance
     if not chosen or not set(chosen.values()) <= set(known):

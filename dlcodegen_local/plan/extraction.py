@@ -1,8 +1,9 @@
-"""Read a plan off Keras code, from its syntax tree alone: nothing of the code is ever run.
+"""Read a plan off Keras or PyTorch code, from its syntax tree alone: nothing of the code is ever run.
 
 Guarantees a valid plan for everything that parses; fields that the code leaves open stay open. Layers
-stand in the order in which data flows, with names of settings replaced by their values where these are
-known. Does not follow code in other files, nor code that builds models by reflection.
+stand in the order in which data flows, in Keras' words for PyTorch too, with names of settings replaced
+by their values where these are known. Does not follow code in other files, nor code that builds models by
+reflection.
 """
 
 import ast
@@ -18,12 +19,15 @@ from dlcodegen_local.plan.extraction_category import (
     has_images,
 )
 from dlcodegen_local.plan.extraction_fields import Fields
-from dlcodegen_local.plan.extraction_statements import Interpreter, Jump
+from dlcodegen_local.plan.extraction_interpreter import Interpreter
+from dlcodegen_local.plan.extraction_statements import Jump
 from dlcodegen_local.plan.extraction_trace import BudgetSpentError, Trace
-from dlcodegen_local.plan.extraction_values import ClassValue, Function, Instance, layer_text
+from dlcodegen_local.plan.extraction_uncalled import follow_uncalled
+from dlcodegen_local.plan.extraction_values import layer_text
 from dlcodegen_local.plan.schema import MAX_LAYER_CHARS, MAX_LAYERS, MAX_TEXT_CHARS, Plan
 
 MAX_SOURCE_CHARS = 2_000_000
+_TRAININGS = ("compile", "apply", "fit")
 _MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
 
 
@@ -61,8 +65,11 @@ def extract(source: str) -> Extraction:
         layers = tuple(_clean(layer_text(layer, is_full=False))[:MAX_LAYER_CHARS] for layer in found)
         loss = fields.loss()
         output = _clean(fields.output_shape())
+        metric = _clean(fields.metric())
         plan = Plan(
-            category=guess_category(Evidence(source, _prose(source, tree), layers, loss, output.count(","))),
+            category=guess_category(
+                Evidence(source, _prose(source, tree), layers, loss, metric, output.count(","))
+            ),
             dataset_input=_clean(fields.input_shape()),
             dataset_output=output,
             preprocess=describe_preprocessing(source, has_images(layers)),
@@ -72,7 +79,7 @@ def extract(source: str) -> Extraction:
             learning_rate=fields.learning_rate(),
             batch_size=fields.batch_size(),
             epochs=fields.epochs(),
-            metric=_clean(fields.metric()),
+            metric=metric,
         )
         return Extraction(plan, tuple(layer_text(layer) for layer in found), tuple(fields.metrics()))
     except RecursionError as exc:
@@ -114,33 +121,11 @@ def _follow(tree: ast.Module) -> Fields:
                 interpreter.run_block([statement], interpreter.module)
             except Jump:
                 continue
-        if not trace.layers or not (trace.of_kind("compile") or trace.of_kind("apply")):
-            _follow_uncalled(interpreter)
+        if not trace.layers or not any(trace.of_kind(kind) for kind in _TRAININGS):
+            follow_uncalled(interpreter)
     except BudgetSpentError:
         pass
-    return Fields(trace, interpreter.module)
-
-
-def _follow_uncalled(interpreter: Interpreter) -> None:
-    """Follow functions that nothing calls, and make objects of models that nothing makes."""
-    for value in list(interpreter.module.names.values()):
-        if isinstance(value, Function) and id(value.node) not in interpreter.called:
-            interpreter.run_function(value, [], {})
-    classes = [value for value in interpreter.module.names.values() if isinstance(value, ClassValue)]
-    for kind in ("model", ""):
-        for cls in classes:
-            if cls.kind == kind and not interpreter.trace.models:
-                _follow_class(interpreter, cls)
-
-
-def _follow_class(interpreter: Interpreter, cls: ClassValue) -> None:
-    """Make an object of a class, and call the methods of a plain one that its own code does not call."""
-    made = interpreter.instantiate(cls, [], {})
-    if not isinstance(made, Instance):
-        return
-    for method in list(cls.attributes.values()):
-        if isinstance(method, Function) and id(method.node) not in interpreter.called:
-            interpreter.run_function(Function(method.node, method.scope, made), [], {})
+    return Fields(trace, interpreter.module, tree)
 
 
 def _prose(source: str, tree: ast.Module) -> str:

@@ -2,6 +2,7 @@
 
 import re
 
+from dlcodegen_local.plan.extraction_torch_bases import MODULE_METHODS
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
     Dotted,
@@ -10,6 +11,7 @@ from dlcodegen_local.plan.extraction_values import (
     Layer,
     Method,
     Model,
+    Partial,
     Scope,
     Setting,
     Super,
@@ -40,6 +42,10 @@ def attribute_of(owner: Value, name: str, module: Scope) -> Value:
     if isinstance(owner, Layer):
         return _layer_attribute(owner, name)
     if isinstance(owner, Tensor):
+        if name == "shape" and owner.is_torch:
+            return Symbol("shape")
+        if name in ("data", "T", "mT", "values", "last_hidden_state", "logits") and owner.is_torch:
+            return owner if name == "data" else Tensor(parents=(owner,), is_torch=True)
         if name == "shape":
             return (None, *owner.shape) if owner.shape is not None else Symbol("shape")
         return Method(owner, name)
@@ -65,7 +71,11 @@ def config_default(module: Scope, name: str) -> Value | None:
 def subscript_of(owner: Value, key: Value, text: str) -> Value:
     """Return an item of a value."""
     if isinstance(owner, dict):
+        if isinstance(key, Symbol) and (choices := list(owner.values())) and all(map(_is_callable, choices)):
+            return choices[0]  # Which one is not known: the first that the code lists.
         return owner.get(key, Symbol(text)) if isinstance(key, str | int | float) else Symbol(text)
+    if isinstance(owner, Dotted) and isinstance(key, str):
+        return Dotted(f"{owner.path.removesuffix('.__dict__')}.{key}")
     if isinstance(owner, list | tuple | str):
         if isinstance(key, int) and -len(owner) <= key < len(owner):
             return owner[key]
@@ -75,12 +85,29 @@ def subscript_of(owner: Value, key: Value, text: str) -> Value:
             else Symbol(text)
         )
     if isinstance(owner, Tensor):
-        return Tensor(parents=(owner,))
+        is_whole = key == 0 and owner.is_torch and _returns_states(owner.producer)
+        return owner if is_whole else Tensor(parents=(owner,), is_torch=owner.is_torch)
+    if isinstance(owner, Model) and owner.is_torch:
+        if owner.base is None and isinstance(key, int) and -len(owner.parts) <= key < len(owner.parts):
+            return owner.parts[key]
+        return owner
     if isinstance(owner, Layer):
         return owner
     if isinstance(owner, Instance) and isinstance(key, str):
         return owner.attributes.get(key, Symbol(text))
     return Symbol(text)
+
+
+def _is_callable(value: Value) -> bool:
+    return isinstance(value, Dotted | ClassValue | Function | Partial)
+
+
+def _returns_states(producer: Layer | Model | None) -> bool:
+    """Say whether what made a tensor puts out a tuple, of which the tensor is the first item."""
+    layers = producer.layers() if isinstance(producer, Model) else [producer] if producer else []
+    return any(
+        layer.name in ("LSTM", "GRU", "SimpleRNN", "Bidirectional", "MultiHeadAttention") for layer in layers
+    )
 
 
 def _instance_attribute(owner: Value, instance: Instance, name: str) -> Value:
@@ -110,6 +137,8 @@ def _model_attribute(model: Model, name: str) -> Value:
         overridden = isinstance(found, Function) and name in ("compile", "fit", "summary", "build_graph")
         if not isinstance(found, Symbol | Method) and not overridden:
             return found
+    if model.is_torch:
+        return _module_attribute(model, name)
     if name in ("input", "inputs"):
         return list(model.inputs) if name == "inputs" else (model.inputs[0] if model.inputs else Tensor())
     if name in ("output", "outputs"):
@@ -129,6 +158,23 @@ def _model_attribute(model: Model, name: str) -> Value:
     ):
         return Symbol(f"model.{name}")
     return Method(model, name)
+
+
+def _module_attribute(model: Model, name: str) -> Value:
+    """Return an attribute of a PyTorch model; what a pretrained architecture is made of stands for it."""
+    if name in MODULE_METHODS or name == "__init__":
+        return Method(model, name)
+    if model.base is None or name in (
+        "config",
+        "training",
+        "device",
+        "dtype",
+        "in_features",
+        "out_features",
+        "in_channels",
+    ):
+        return Symbol(name)
+    return model
 
 
 def _layer_attribute(layer: Layer, name: str) -> Value:

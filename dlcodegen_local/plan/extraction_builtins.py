@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from dlcodegen_local.plan.extraction_values import Function, Instance, Model, Symbol, Value, is_known
+from dlcodegen_local.plan.extraction_values import Function, Model, Symbol, Value, is_known
 
 _MAX_RANGE = 4096
 
@@ -46,9 +46,14 @@ _CONTAINERS = {
     "reversed",
     "enumerate",
     "zip",
+    "collections.OrderedDict",
+    "copy.copy",
+    "copy.deepcopy",
     "dict",
+    "filter",
+    "itertools.chain",
+    "OrderedDict",
     "set",
-    "getattr",
     "isinstance",
     "vars",
     "type",
@@ -79,10 +84,14 @@ def builtin_call(name: str, args: list[Value], kwargs: dict[str, Value], text: s
 def _container(name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
     if name == "dict" and not args:
         return dict(kwargs)
+    if name in ("collections.OrderedDict", "OrderedDict", "dict") and len(args) == 1:
+        return _table(args[0], kwargs)
+    if name in ("filter", "map") and len(args) == 2:
+        return args[1] if name == "filter" else None
+    if name in ("itertools.chain", "copy.deepcopy", "copy.copy"):
+        return list(args) if name == "itertools.chain" else args[0] if args else None
     if name == "zip" and args and all(isinstance(arg, list | tuple) for arg in args):
         return [tuple(items) for items in zip(*args, strict=False)]
-    if name == "getattr" and len(args) >= 2 and isinstance(args[0], Instance) and isinstance(args[1], str):
-        return args[0].attributes.get(args[1])
     if name == "isinstance" and args and isinstance(args[0], Model | Function):
         return None
     if len(args) != 1 or not isinstance(args[0], list | tuple | dict):
@@ -93,3 +102,16 @@ def _container(name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
         return [(index, item) for index, item in enumerate(items, start if isinstance(start, int) else 0)]
     plain = {"list": items, "tuple": tuple(items), "reversed": items[::-1], "set": items}
     return args[0] if name == "dict" else plain.get(name)
+
+
+def _table(value: Value, kwargs: dict[str, Value]) -> dict[Value, Value] | None:
+    """Return the dict that a dict or a list of pairs makes, None where keys are not known."""
+    if isinstance(value, dict):
+        return {**value, **kwargs}
+    if not isinstance(value, list | tuple):
+        return None
+    pairs = [(item[0], item[1]) for item in value if isinstance(item, list | tuple) and len(item) == 2]
+    if len(pairs) != len(value) or not all(isinstance(key, str | int) for key, _ in pairs):
+        return None
+    table: dict[Value, Value] = dict(pairs)
+    return table | kwargs

@@ -5,10 +5,14 @@ import math
 import operator
 from collections.abc import Callable
 
+from dlcodegen_local.plan.extraction_assignments import Assignments, iterations
 from dlcodegen_local.plan.extraction_attributes import attribute_of, subscript_of
 from dlcodegen_local.plan.extraction_builtins import builtin_call, is_builtin
 from dlcodegen_local.plan.extraction_keras import call_layer, call_model, library_call
 from dlcodegen_local.plan.extraction_methods import call_method, call_unknown
+from dlcodegen_local.plan.extraction_torch import call_setting, call_torch_layer, torch_call, torch_path
+from dlcodegen_local.plan.extraction_torch_flow import added
+from dlcodegen_local.plan.extraction_torch_methods import call_module
 from dlcodegen_local.plan.extraction_trace import Trace
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
@@ -18,17 +22,18 @@ from dlcodegen_local.plan.extraction_values import (
     Layer,
     Method,
     Model,
+    Partial,
     Scope,
+    Setting,
     Super,
     Symbol,
     Tensor,
     Value,
     is_known,
-    shorten,
     tensors_in,
+    text_of,
 )
 
-MAX_ITERATIONS = 64
 _MAX_NUMBER = 10**15
 _MAX_LENGTH = 2000
 _OPERATORS: dict[type[ast.AST], Callable[[Value, Value], Value]] = {
@@ -54,12 +59,13 @@ _COMPARISONS: dict[type[ast.AST], Callable[[Value, Value], bool]] = {
 }
 
 
-class Evaluator:
+class Evaluator(Assignments):
     """Evaluate expressions; running functions and classes is left to the subclass."""
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.module = Scope()
+        self.has_torch_star = False
 
     def run_function(self, function: Function, args: list[Value], kwargs: dict[str, Value]) -> Value:
         """Return what a function of the code returns."""
@@ -74,7 +80,7 @@ class Evaluator:
         self.trace.step()
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
-            return Symbol(shorten(ast.unparse(node)))
+            return Symbol(text_of(node))
         return method(node, scope)
 
     def _constant(self, node: ast.Constant, scope: Scope) -> Value:
@@ -124,9 +130,14 @@ class Evaluator:
             if isinstance(owner, list | tuple | str) and all(b is None or isinstance(b, int) for b in bounds):
                 return owner[slice(*bounds)] if bounds[2] != 0 else owner
             return (
-                Tensor(parents=(owner,)) if isinstance(owner, Tensor) else Symbol(shorten(ast.unparse(node)))
+                Tensor(parents=(owner,), is_torch=owner.is_torch)
+                if isinstance(owner, Tensor)
+                else Symbol(text_of(node))
             )
-        return subscript_of(owner, self.evaluate(node.slice, scope), shorten(ast.unparse(node)))
+        found = subscript_of(owner, self.evaluate(node.slice, scope), text_of(node))
+        if isinstance(owner, Tensor) and isinstance(found, Tensor) and _adds_axes(node.slice):
+            found.producer = owner.producer
+        return found
 
     def _binop(self, node: ast.BinOp, scope: Scope) -> Value:
         left, right = self.evaluate(node.left, scope), self.evaluate(node.right, scope)
@@ -136,48 +147,51 @@ class Evaluator:
         if is_joined and _lengths(left, right) <= _MAX_LENGTH:
             return type(left)([*left, *right])
         if parents := tensors_in([left, right]):
-            return Tensor(parents=tuple(parents), shape=parents[0].shape)
+            is_sum = isinstance(node.op, ast.Add) and isinstance(left, Tensor) and isinstance(right, Tensor)
+            total = added(self.trace, left, right) if is_sum else None
+            is_torch = any(parent.is_torch for parent in parents)
+            return total or Tensor(parents=tuple(parents), shape=parents[0].shape, is_torch=is_torch)
         combine = _OPERATORS.get(type(node.op))
         if combine is not None and is_known(left) and is_known(right) and _is_small(node.op, left, right):
             try:
                 return combine(left, right)
             except (TypeError, ValueError, ArithmeticError):
                 pass
-        return Symbol(shorten(ast.unparse(node)))
+        return Symbol(text_of(node))
 
     def _unaryop(self, node: ast.UnaryOp, scope: Scope) -> Value:
         value = self.evaluate(node.operand, scope)
         if isinstance(node.op, ast.Not):
             truth = self.truth(value)
-            return Symbol(shorten(ast.unparse(node))) if truth is None else not truth
+            return Symbol(text_of(node)) if truth is None else not truth
         if isinstance(value, int | float) and isinstance(node.op, ast.USub):
             return -value
-        return value if isinstance(value, Tensor) else Symbol(shorten(ast.unparse(node)))
+        return value if isinstance(value, Tensor) else Symbol(text_of(node))
 
     def _boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
         stop = isinstance(node.op, ast.Or)
         last: Value = None
+        is_open = False
         for item in node.values:
             last = self.evaluate(item, scope)
             truth = self.truth(last)
-            if truth is None:
-                return Symbol(shorten(ast.unparse(node)))
             if truth is stop:
-                return last
-        return last
+                return last if not is_open else stop
+            is_open = is_open or truth is None
+        return Symbol(text_of(node)) if is_open else last
 
     def _compare(self, node: ast.Compare, scope: Scope) -> Value:
         values = [self.evaluate(item, scope) for item in (node.left, *node.comparators)]
         for op, left, right in zip(node.ops, values, values[1:], strict=False):
-            if isinstance(op, ast.Is | ast.IsNot) and right is None and not isinstance(left, Symbol):
+            if isinstance(op, ast.Is | ast.IsNot) and right is None:
                 known = (left is None) is isinstance(op, ast.Is)
             elif is_known(left) and is_known(right):
                 try:
                     known = bool(_COMPARISONS[type(op)](left, right))
                 except TypeError:
-                    return Symbol(shorten(ast.unparse(node)))
+                    return Symbol(text_of(node))
             else:
-                return Symbol(shorten(ast.unparse(node)))
+                return Symbol(text_of(node))
             if not known:
                 return False
         return True
@@ -205,10 +219,10 @@ class Evaluator:
         for item in node.values:
             value = self.evaluate(item.value if isinstance(item, ast.FormattedValue) else item, scope)
             if not isinstance(value, str | int):
-                return Symbol(shorten(ast.unparse(node)))
+                return Symbol(text_of(node))
             parts.append(str(value))
         text = "".join(parts)
-        return text if len(text) <= _MAX_LENGTH else Symbol(shorten(ast.unparse(node)))
+        return text if len(text) <= _MAX_LENGTH else Symbol(text_of(node))
 
     def _listcomp(self, node: ast.ListComp, scope: Scope) -> Value:
         return self._comprehension(node, scope)
@@ -217,22 +231,37 @@ class Evaluator:
         return self._comprehension(node, scope)
 
     def _comprehension(self, node: ast.ListComp | ast.GeneratorExp, scope: Scope) -> Value:
-        generator = node.generators[0]
-        iterable = iterations(self.evaluate(generator.iter, scope))
-        if iterable is None or len(node.generators) > 1 or generator.ifs:
-            return Symbol(shorten(ast.unparse(node)))
         items: list[Value] = []
+        if not self._generate(node.elt, node.generators, scope, items):
+            return Symbol(text_of(node))
+        return items
+
+    def _generate(
+        self, element: ast.expr, generators: list[ast.comprehension], scope: Scope, items: list[Value]
+    ) -> bool:
+        """Add what a comprehension yields to the items; say whether all of it could be followed."""
+        generator = generators[0]
+        iterable = iterations(self.evaluate(generator.iter, scope))
+        if iterable is None:
+            return False
         for item in iterable:
             inner = Scope(parent=scope)
             self.bind(generator.target, item, inner)
-            items.append(self.evaluate(node.elt, inner))
-        return items
+            if any(self.truth(self.evaluate(test, inner)) is False for test in generator.ifs):
+                continue
+            if len(items) >= _MAX_LENGTH:
+                return False
+            if len(generators) == 1:
+                items.append(self.evaluate(element, inner))
+            elif not self._generate(element, generators[1:], inner, items):
+                return False
+        return True
 
     def _dictcomp(self, node: ast.DictComp, scope: Scope) -> Value:
         pair = ast.Tuple([node.key, node.value], ast.Load())
         items = self._comprehension(ast.ListComp(pair, node.generators), scope)
         if not isinstance(items, list) or not all(isinstance(key, str | int) for key, _ in items):
-            return Symbol(shorten(ast.unparse(node)))
+            return Symbol(text_of(node))
         return dict(items)
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
@@ -256,11 +285,20 @@ class Evaluator:
             return self.run_function(function, args, kwargs)
         if isinstance(function, ClassValue):
             return self.instantiate(function, args, kwargs)
+        if isinstance(function, Layer | Model) and function.is_torch:
+            if isinstance(function, Layer):
+                return call_torch_layer(self.trace, function, tuple(args), kwargs)
+            return call_module(self.trace, function, tuple(args), kwargs)
         if isinstance(function, Layer):
             return call_layer(self.trace, function, tuple(args), kwargs)
         if isinstance(function, Model):
             return call_model(self.trace, function, tuple(args), kwargs)
-        text = shorten(ast.unparse(node))
+        if isinstance(function, Partial):
+            given = [*function.args, *args]
+            return self.call(function.function, given, {**function.kwargs, **kwargs}, node)
+        text = text_of(node)
+        if isinstance(function, Setting):
+            return call_setting(self.trace, function, tuple(args), kwargs, text)
         if isinstance(function, Method):
             return call_method(self.trace, function, tuple(args), kwargs, text)
         if isinstance(function, Instance):
@@ -269,16 +307,39 @@ class Evaluator:
                 return self.run_function(Function(method.node, method.scope, function), args, kwargs)
         if isinstance(function, Dotted | Symbol):
             path = function.path if isinstance(function, Dotted) else function.text
+            if path in ("getattr", "setattr") and len(args) >= 2 and isinstance(args[1], str):
+                return self._named_attribute(path, args)
+            if path == "functools.partial" and args:
+                return Partial(args[0], tuple(args[1:]), kwargs)
             if is_builtin(path):
                 return builtin_call(path, args, kwargs, text)
             return self._library(function, args, kwargs, text)
         return call_unknown(self.trace, "", tuple(args), kwargs, text)
 
+    def _named_attribute(self, path: str, args: list[Value]) -> Value:
+        """Follow `getattr(owner, name)` and `setattr(owner, name, value)`."""
+        if path == "setattr":
+            self._store(args[0], args[1], args[2] if len(args) > 2 else None)
+            return None
+        found = attribute_of(args[0], args[1], self.module)
+        is_missing = isinstance(found, Symbol | Method) and isinstance(args[0], Instance)
+        return args[2] if is_missing and len(args) > 2 else found
+
     def _library(
         self, function: Dotted | Symbol, args: list[Value], kwargs: dict[str, Value], text: str
     ) -> Value:
         path = function.path if isinstance(function, Dotted) else function.text
-        if isinstance(function, Dotted) or path.rsplit(".", 1)[-1][:1].isupper() or tensors_in(args):
+        torch = torch_path(function, self.has_torch_star)
+        if torch is not None:
+            if torch.endswith(".data_parallel") and args and isinstance(args[0], Layer | Model):
+                return self.call(args[0], args[1:2], {}, ast.Call(ast.Constant(""), [], []))
+            known = torch_call(self.trace, torch, tuple(args), kwargs, text)
+            if known is not None:
+                return known
+        is_foreign = torch is not None and not torch.startswith("transformers.")
+        if is_foreign:
+            pass
+        elif isinstance(function, Dotted) or path.rsplit(".", 1)[-1][:1].isupper() or tensors_in(args):
             result = library_call(self.trace, path, tuple(args), kwargs, text)
             if not isinstance(result, Symbol):
                 return result
@@ -292,69 +353,15 @@ class Evaluator:
             return True
         return bool(value) if isinstance(value, list | tuple | dict) else None
 
-    def bind(self, target: ast.expr, value: Value, scope: Scope) -> None:
-        """Assign a value to a target: a name keeps its own text where the value is unknown."""
-        if isinstance(target, ast.Name):
-            scope.names[target.id] = Symbol(target.id) if isinstance(value, Symbol) else value
-        elif isinstance(target, ast.Tuple | ast.List):
-            self._unpack(target.elts, value, scope)
-        elif isinstance(target, ast.Starred):
-            self.bind(target.value, value, scope)
-        elif isinstance(target, ast.Attribute):
-            self._store(self.evaluate(target.value, scope), target.attr, value)
-        elif isinstance(target, ast.Subscript):
-            owner, key = self.evaluate(target.value, scope), None
-            if not isinstance(target.slice, ast.Slice):
-                key = self.evaluate(target.slice, scope)
-            if isinstance(owner, dict) and isinstance(key, str | int):
-                owner[key] = value
 
-    def _unpack(self, targets: list[ast.expr], value: Value, scope: Scope) -> None:
-        if isinstance(value, list | tuple) and len(value) == len(targets):
-            items = list(value)
-        elif isinstance(value, Tensor):
-            items = [value if index == 0 else Tensor(parents=(value,)) for index in range(len(targets))]
-        elif isinstance(value, list | tuple) and any(isinstance(target, ast.Starred) for target in targets):
-            items = _spread(targets, list(value))
-        else:
-            items = [Symbol("") for _ in targets]
-        for target, item in zip(targets, items, strict=False):
-            self.bind(target, item, scope)
-
-    def _store(self, owner: Value, name: str, value: Value) -> None:
-        if isinstance(owner, Model) and owner.instance is not None:
-            held = (
-                [value]
-                if isinstance(value, Layer | Model)
-                else value
-                if isinstance(value, list | tuple)
-                else []
-            )
-            owner.parts.extend(part for part in held if isinstance(part, Layer | Model))
-            owner = owner.instance
-        if isinstance(owner, Instance):
-            owner.attributes[name] = Symbol(name) if isinstance(value, Symbol) else value
-        elif isinstance(owner, ClassValue):
-            owner.attributes[name] = value
-
-
-def iterations(value: Value) -> list[Value] | None:
-    """Return what a loop over a value runs through, None where it is unknown or too long."""
-    if isinstance(value, dict):
-        value = list(value)
-    if isinstance(value, list | tuple) and len(value) <= MAX_ITERATIONS:
-        return list(value)
-    return None
-
-
-def _spread(targets: list[ast.expr], items: list[Value]) -> list[Value]:
-    """Share items out to targets of which one is starred."""
-    star = next(index for index, target in enumerate(targets) if isinstance(target, ast.Starred))
-    after = len(targets) - star - 1
-    if len(items) < len(targets) - 1:
-        return [Symbol("") for _ in targets]
-    end = len(items) - after
-    return [*items[:star], items[star:end], *items[end:]]
+def _adds_axes(node: ast.expr) -> bool:
+    """Say whether an index takes everything and adds axes: `x[:, :, None]`."""
+    items = node.elts if isinstance(node, ast.Tuple) else [node]
+    return all(
+        (isinstance(item, ast.Constant) and item.value in (None, ...))
+        or (isinstance(item, ast.Slice) and item.lower is None and item.upper is None)
+        for item in items
+    )
 
 
 def _is_small(op: ast.operator, left: Value, right: Value) -> bool:

@@ -1,10 +1,14 @@
 """Read the fields of a plan off the record of a reading: the model, its settings and its shapes."""
 
+import ast
 import re
 from collections.abc import Callable
 
 from dlcodegen_local.plan.extraction_attributes import config_default
 from dlcodegen_local.plan.extraction_keras import sequential_shape
+from dlcodegen_local.plan.extraction_models import main_models
+from dlcodegen_local.plan.extraction_scan import called_losses, named_metrics
+from dlcodegen_local.plan.extraction_torch_bases import head_loss
 from dlcodegen_local.plan.extraction_trace import Event, Trace
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
@@ -25,6 +29,7 @@ from dlcodegen_local.plan.vocabulary import (
     canonical_loss,
     canonical_metric,
     canonical_optimizer,
+    is_known_loss,
     is_known_metric,
 )
 
@@ -50,10 +55,11 @@ _RATE_KEYS = ("learning_rate", "lr", "initial_learning_rate", "max_lr", "initial
 class Fields:
     """Answer for each field of a plan; `""` or None where the code leaves it open."""
 
-    def __init__(self, trace: Trace, module: Scope) -> None:
+    def __init__(self, trace: Trace, module: Scope, tree: ast.Module) -> None:
         self.trace = trace
         self.module = module
-        self.models = _main_models(trace)
+        self.tree = tree
+        self.models = main_models(trace)
         self.fit = self._main_fit()
         self.compile = _main_compile(trace, self.models, self.fit)
 
@@ -100,20 +106,39 @@ class Fields:
             value = next((item for key, item in self.compile.kwargs.items() if "loss" in key), None)
         if name := _loss_name(value):
             return name
-        events = self.trace.of_kind("loss") or self.trace.of_kind("own loss")
-        if value is None and events:
-            return canonical_loss(events[0].owner.name)
+        if value is None and (computed := self._computed_loss()):
+            return computed
         return self._config_text("loss", canonical_loss) or (
             canonical_loss(value_text(value)) if isinstance(value, Symbol) else ""
         )
+
+    def _computed_loss(self) -> str:
+        """Return the loss that a training loop computes: one it goes back from, else one that it names."""
+        configured = self._config_text("loss", canonical_loss)
+        own = [canonical_loss(event.owner.name) for event in self.trace.of_kind("own loss")]
+        if configured and configured in own:
+            return configured
+        calls = self.trace.of_kind("loss call")
+        starts = [event.owner for event in self.trace.of_kind("backward")]
+        behind = _ancestors(starts)
+        names = [event.owner.name for event in calls if id(event.args[0]) in behind]
+        names = names or [event.owner.name for event in calls]
+        names = names or [event.owner.name for event in self.trace.of_kind("loss")]
+        names = names or [name for layer in self.layers() if (name := head_loss(layer))]
+        names = names or called_losses(self.tree)
+        names = names or [event.owner.name for event in self.trace.of_kind("own loss")]
+        known = [name for name in names if is_known_loss(canonical_loss(name))]
+        return canonical_loss((known or names or [""])[0])
 
     def metrics(self) -> list[str]:
         """Return the canonical names of all metrics, those of `compile` first."""
         items = list(walk(_argument(self.compile, "metrics", 2)))
         items += [event.owner for event in self.trace.of_kind("metric")]
         names = [name for item in items if (name := _metric_name(item)) and name != "mean"]
+        if self.compile is None:
+            names += named_metrics(self.tree)
         if configured := self._config_text("metric", canonical_metric):
-            names.append(configured)
+            names = [configured, *names] if self.compile is None else [*names, configured]
         return list(dict.fromkeys(names))
 
     def metric(self) -> str:
@@ -141,6 +166,9 @@ class Fields:
         for event in self.trace.of_kind("epochs"):
             if epochs := _whole(event.args[0]):
                 return epochs
+        loops = [epochs for event in self.trace.of_kind("loop") if (epochs := _whole(event.args[0]))]
+        if loops:
+            return loops[-1]
         found = _whole(self._config_number(*_EPOCHS))
         return found or (1 if self.fit is not None and _epochs_of(self.fit) is None else None)
 
@@ -159,7 +187,21 @@ class Fields:
                     )
                 if shapes:
                     break
+        if not shapes and (first := self._torch_input()):
+            return first
         return "; ".join(shape_text(shape) for shape in shapes if shape)
+
+    def _torch_input(self) -> str:
+        """Return what the first layer of a PyTorch model of one input says that it takes, channels last."""
+        layers = self.layers()
+        takes = layers[0].takes if layers else None
+        if takes is None or len(self.models) != 1 or len(self.models[0].inputs) > 1:
+            return ""
+        axes = {3: ["height", "width"], 4: ["depth", "height", "width"]}.get(len(takes), [])
+        known = layers[0].name.startswith(("Conv2D", "Conv3D", "Dense"))
+        if number_of(takes[-1]) is None or not known:
+            return ""
+        return f"({', '.join(['batch_size', *axes, str(takes[-1])])})"
 
     def output_shape(self) -> str:
         """Return the shapes that the main model puts out, "" where they are not known."""
@@ -207,6 +249,8 @@ class Fields:
         for table in self.module.names.values():
             if isinstance(table, dict):
                 found += [table.get(name) for name in names]
+        for event in self.trace.of_kind("options"):
+            found += [event.owner.attributes.get(name) for name in names]
         return [
             value for value in found if value is not None and not isinstance(value, Function | ClassValue)
         ]
@@ -215,28 +259,6 @@ class Fields:
 def shape_text(shape: tuple[Value, ...]) -> str:
     """Return a shape with its batch axis, as a plan writes it."""
     return f"({', '.join(['batch_size', *(value_text(axis) for axis in shape)])})"
-
-
-def _main_models(trace: Trace) -> list[Model]:
-    """Choose the models that the plan is about: what is trained, without what is inside of it."""
-    filled = [model for model in trace.models if model.layers()]
-    trained = [event.owner for event in trace.events if event.kind in ("fit", "compile")]
-    chosen = [model for model in filled if any(model is owner for owner in trained)]
-    fitted = [model for event in trace.of_kind("fit") for model in chosen if model is event.owner]
-    if fitted:
-        return [fitted[-1]]
-    candidates = chosen or filled
-    held = [(model, frozenset(map(id, model.layers()))) for model in candidates]
-    outer = [model for model, layers in held if not _is_inside(model, layers, held)]
-    return outer[:1] if chosen and outer else outer
-
-
-def _is_inside(model: Model, layers: frozenset[int], held: list[tuple[Model, frozenset[int]]]) -> bool:
-    return any(
-        layers < theirs or (layers == theirs and other.created > model.created)
-        for other, theirs in held
-        if other is not model
-    )
 
 
 def _main_compile(trace: Trace, models: list[Model], fit: Event | None) -> Event | None:
@@ -249,6 +271,18 @@ def _main_compile(trace: Trace, models: list[Model], fit: Event | None) -> Event
             found = event
     events = trace.of_kind("compile")
     return found or (events[-1] if events else None)
+
+
+def _ancestors(tensors: list[Tensor]) -> set[int]:
+    """Return the ids of tensors and of all that they were computed from."""
+    found: set[int] = set()
+    waiting = list(tensors)
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in found:
+            found.add(id(tensor))
+            waiting.extend(tensor.parents)
+    return found
 
 
 def _epochs_of(event: Event) -> Value:
@@ -272,7 +306,8 @@ def _names_rate(setting: Setting) -> bool:
 
 
 def _rate_of(setting: Setting) -> float | int | None:
-    value = next((setting.kwargs[key] for key in _RATE_KEYS if key in setting.kwargs), None)
+    keys = ("warmup_target", *_RATE_KEYS)
+    value = next((setting.kwargs[key] for key in keys if setting.kwargs.get(key) is not None), None)
     if value is None and setting.args:
         value = setting.args[0]
     if isinstance(value, Setting):

@@ -103,6 +103,8 @@ def is_base_name(path: str) -> bool:
     module, _, name = path.rpartition(".")
     if name == "from_pretrained" and re.match(r"(?:TF|Flax)", module.rsplit(".", 1)[-1]):
         return True
+    if module in ("segmentation_models", "sm", "keras_unet_collection.models") and name[:1].isupper():
+        return True
     if name == "from_preset" and "Backbone" in module:
         return True
     return bool(_BASES.fullmatch(name)) or (".applications." in f".{module}." and name[:1].isupper())
@@ -133,12 +135,14 @@ def sequential_shape(model: Model, inputs: list[Tensor]) -> tuple[Value, ...] | 
         if not stack:
             return shape
         part = stack.pop()
-        if isinstance(part, Model):
+        if isinstance(part, Model) and part is not model and part.is_torch and part.outputs:
+            shape = part.outputs[0].shape
+        elif isinstance(part, Model):
             stack.extend(reversed(part.parts))
         elif part.name in ("Input", "InputLayer"):
             shape = part.shape or _declared(part.args, part.kwargs)
         else:
-            shape = layer_shape(part, [shape])
+            shape = layer_shape(part, [part.takes if shape is None else shape])
     return None
 
 

@@ -1,6 +1,8 @@
 """Methods of models, layers, tensors, optimizers, containers and of what is not known."""
 
 from dlcodegen_local.plan.extraction_keras import call_layer, call_model, parts_of
+from dlcodegen_local.plan.extraction_torch_flow import tensor_method
+from dlcodegen_local.plan.extraction_torch_methods import layer_method, module_method, setting_method
 from dlcodegen_local.plan.extraction_trace import Trace
 from dlcodegen_local.plan.extraction_values import (
     MAX_WALK,
@@ -25,13 +27,19 @@ def call_method(
 ) -> Value:
     """Return what a method yields and record what it does."""
     owner, name = method.owner, method.name
+    if isinstance(owner, Model) and owner.is_torch:
+        return module_method(trace, owner, name, args, kwargs, text)
     if isinstance(owner, Model):
         return _model_method(trace, owner, name, args, kwargs)
+    if isinstance(owner, Layer) and owner.is_torch and name != "forward":
+        return layer_method(trace, owner, name, text)
     if isinstance(owner, Layer):
         return _layer_method(trace, owner, name, args, kwargs, text)
     if isinstance(owner, Tensor):
-        return Tensor(parents=tuple(tensors_in([owner, *args])))
+        return tensor_method(trace, owner, name, args, kwargs, text)
     if isinstance(owner, Setting):
+        if (done := setting_method(trace, owner, name, args, kwargs)) is not None:
+            return done
         if name in ("apply_gradients", "minimize", "get_scaled_loss"):
             trace.record("apply", owner)
         return owner if name in ("from_config", "build") else Symbol(text)
@@ -57,12 +65,17 @@ def call_unknown(
         trace.record("batch", Symbol(path), (kwargs["batch_size"],))
     elif name in ("flow", "flow_from_directory", "flow_from_dataframe"):
         trace.record("batch", Symbol(path), (32,))
+    if name == "backward" and args:
+        for tensor in tensors_in(args):
+            trace.record("backward", tensor)
     if name == "compile" and kwargs:
         trace.record("compile", Symbol(path), args, kwargs)
     if name in _FITS and ("epochs" in kwargs or "validation_data" in kwargs):
         trace.record("fit", Symbol(path), args, kwargs)
     if name == "ArgumentParser":
-        return Instance(None)
+        options = Instance(None)
+        trace.record("options", options)
+        return options
     tensors = tensors_in([*args, *kwargs.values()])
     return Tensor(parents=tuple(tensors)) if tensors else Symbol(text)
 
@@ -170,10 +183,12 @@ def _namespace_method(
     """Follow argparse: options with their defaults become attributes of what `parse_args` returns."""
     if name == "add_argument":
         option = next((arg for arg in args if isinstance(arg, str) and arg.startswith("--")), None)
-        if isinstance(option, str) and "default" in kwargs:
+        switched = kwargs.get("action")
+        default = kwargs.get("default", switched == "store_false" if isinstance(switched, str) else None)
+        if isinstance(option, str) and ("default" in kwargs or switched in ("store_true", "store_false")):
             target = kwargs.get("dest")
             key = target if isinstance(target, str) else option.lstrip("-").replace("-", "_")
-            owner.attributes[key] = kwargs["default"]
+            owner.attributes[key] = default
         return None
     if name in ("add_argument_group", "add_mutually_exclusive_group", "parse_args"):
         return owner

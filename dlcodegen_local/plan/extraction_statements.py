@@ -4,50 +4,41 @@ import ast
 import re
 from contextlib import suppress
 
-from dlcodegen_local.plan.extraction_attributes import CONFIG_CLASS, CONFIG_NAMES
-from dlcodegen_local.plan.extraction_expressions import Evaluator, iterations
+from dlcodegen_local.plan.extraction_assignments import iterations
+from dlcodegen_local.plan.extraction_classes import class_kind
+from dlcodegen_local.plan.extraction_expressions import Evaluator
 from dlcodegen_local.plan.extraction_trace import Trace
 from dlcodegen_local.plan.extraction_values import (
     ClassValue,
     Dotted,
     Function,
-    Instance,
-    Layer,
-    Model,
     Scope,
-    Setting,
     Symbol,
-    Tensor,
     Value,
     number_of,
-    tensors_in,
-    value_text,
 )
 
-MAX_CALL_DEPTH = 24
-MAX_NAME_CHARS = 80
-_MODEL_BASE = re.compile(r"(?:^|\.)(?:Model|Functional|Sequential|LightningModule)$")
-_LAYER_BASE = re.compile(r"(?:^|\.)layers\.|(?:^|\.)Layer$")
+_STEPS = ("backward", "manual_backward", "apply_gradients", "minimize")
 _EPOCH = re.compile(r"epoch", re.I)
 
 
 class Jump(Exception):
-    """Leave a loop iteration or function; only `_Return` carries a value."""
+    """Leave a loop iteration or function; only `Returned` carries a value."""
 
 
-class _Return(Jump):
+class Returned(Jump):
+    """Leave a function with a value."""
+
     def __init__(self, value: Value) -> None:
         self.value = value
 
 
-class Interpreter(Evaluator):
-    """Follow a module from its first statement to its last."""
+class Statements(Evaluator):
+    """Follow statements; running functions and making objects is left to the subclass."""
 
     def __init__(self, trace: Trace) -> None:
         super().__init__(trace)
-        self.module.names["__name__"] = "__main__"
-        self.called: set[int] = set()
-        self._active: list[ast.AST] = []
+        self.trains: dict[ast.AST, bool] = {}
 
     def run_block(self, body: list[ast.stmt], scope: Scope) -> None:
         """Follow statements in order."""
@@ -64,7 +55,9 @@ class Interpreter(Evaluator):
 
     def _importfrom(self, node: ast.ImportFrom, scope: Scope) -> None:
         for alias in node.names:
-            if alias.name != "*":
+            if alias.name == "*":
+                self.has_torch_star |= (node.module or "").startswith("torch.nn")
+            else:
                 scope.names[alias.asname or alias.name] = Dotted(f"{node.module or ''}.{alias.name}")
 
     def _expr(self, node: ast.Expr, scope: Scope) -> None:
@@ -92,7 +85,7 @@ class Interpreter(Evaluator):
             self.evaluate(node.value, scope)
 
     def _return(self, node: ast.Return, scope: Scope) -> None:
-        raise _Return(self.evaluate(node.value, scope) if node.value is not None else None)
+        raise Returned(self.evaluate(node.value, scope) if node.value is not None else None)
 
     def _raise(self, node: ast.Raise, scope: Scope) -> None:
         raise Jump
@@ -116,17 +109,39 @@ class Interpreter(Evaluator):
         if epochs is not None:
             self.trace.record("epochs", Symbol("for"), (epochs,))
         else:
-            items = iterations(self.evaluate(node.iter, scope))
+            items = self._items_of(node, scope)
         for item in items if items is not None else [Symbol("")]:
             self.bind(node.target, item, scope)
             try:
                 self.run_block(node.body, scope)
-            except _Return:
+            except Returned:
                 raise
             except Jump:
                 continue
 
     _asyncfor = _for
+
+    def _items_of(self, node: ast.For, scope: Scope) -> list[Value] | None:
+        """Return what a loop runs through; a training loop's body is followed once."""
+        items = iterations(self.evaluate(node.iter, scope))
+        if node not in self.trains:
+            attributes = (item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute))
+            self.trains[node] = any(name in _STEPS for name in attributes)
+        if not self.trains[node]:
+            return items
+        is_step = re.search(r"step|iter|batch|idx", ast.unparse(node.target))
+        if (
+            not is_step
+            and isinstance(node.iter, ast.Call)
+            and ast.unparse(node.iter.func) in ("range", "trange")
+        ):
+            bounds = [number_of(self.evaluate(arg, scope)) for arg in node.iter.args]
+            known = [bound for bound in bounds if bound is not None]
+            if known and len(known) == len(bounds):
+                self.trace.record(
+                    "loop", Symbol("for"), (known[0] if len(known) == 1 else known[1] - known[0],)
+                )
+        return items[:1] if items and not isinstance(items[0], int) else None
 
     def _epochs_of(self, node: ast.For, scope: Scope) -> Value | None:
         """Return how often a training loop runs, None where the loop is no such one."""
@@ -135,7 +150,7 @@ class Interpreter(Evaluator):
         if not _EPOCH.search(names):
             return None
         while isinstance(call, ast.Call) and not (
-            isinstance(call.func, ast.Name) and call.func.id == "range"
+            isinstance(call.func, ast.Name) and call.func.id in ("range", "trange")
         ):
             call = call.args[0] if call.args else ast.Constant(None)
         if not isinstance(call, ast.Call):
@@ -147,9 +162,14 @@ class Interpreter(Evaluator):
         return known[0] if len(known) == 1 else known[1] - known[0]
 
     def _while(self, node: ast.While, scope: Scope) -> None:
+        test = node.test
+        if isinstance(test, ast.Compare) and _EPOCH.search(ast.unparse(test.left)):
+            limit = number_of(self.evaluate(test.comparators[0], scope))
+            if limit is not None and isinstance(test.ops[0], ast.Lt | ast.LtE):
+                self.trace.record("epochs", Symbol("while"), (limit,))
         try:
             self.run_block(node.body, scope)
-        except _Return:
+        except Returned:
             raise
         except Jump:
             return
@@ -178,7 +198,7 @@ class Interpreter(Evaluator):
     def _classdef(self, node: ast.ClassDef, scope: Scope) -> None:
         bases = tuple(self.evaluate(base, scope) for base in node.bases)
         body = Scope(parent=scope)
-        cls = ClassValue(node.name, body.names, bases, _class_kind(bases), node)
+        cls = ClassValue(node.name, body.names, bases, class_kind(bases, self.has_torch_star), node)
         body.parent = Scope({"__class__": cls}, parent=scope)
         with suppress(Jump):
             self.run_block(node.body, body)
@@ -201,131 +221,3 @@ class Interpreter(Evaluator):
                     factory = self.evaluate(keyword.value, scope)
                     return self.run_function(factory, [], {}) if isinstance(factory, Function) else None
         return None
-
-    def run_function(self, function: Function, args: list[Value], kwargs: dict[str, Value]) -> Value:
-        """Return what a function returns; one that calls itself or goes too deep yields its name."""
-        node = function.node
-        self.called.add(id(node))
-        if len(self._active) >= MAX_CALL_DEPTH or self._active.count(node) >= 2:
-            return Symbol(value_text(function))
-        scope = self._bound(function, args, kwargs)
-        if "loss" in value_text(function)[:MAX_NAME_CHARS].lower() and not isinstance(node, ast.Lambda):
-            self.trace.record("own loss", Setting("loss", node.name))
-        self._active.append(node)
-        try:
-            if isinstance(node, ast.Lambda):
-                return self.evaluate(node.body, scope)
-            if _is_generator(node):
-                return Symbol(node.name)
-            self.run_block(node.body, scope)
-        except _Return as returned:
-            return returned.value
-        except Jump:
-            return Symbol(value_text(function))
-        finally:
-            self._active.pop()
-        return None
-
-    def _bound(self, function: Function, args: list[Value], kwargs: dict[str, Value]) -> Scope:
-        """Bind parameters to arguments, then to defaults, then to what their name suggests."""
-        spec = function.node.args
-        scope = Scope(parent=function.scope)
-        names = [parameter.arg for parameter in (*spec.posonlyargs, *spec.args)]
-        values = (
-            [function.owner] if function.owner is not None and not _is_static(function.node) else []
-        ) + args
-        for name, value in zip(names, values, strict=False):
-            keeps = isinstance(value, Symbol) and not value.text.isidentifier()
-            scope.names[name] = Symbol(name) if keeps else value
-        if spec.vararg is not None:
-            scope.names[spec.vararg.arg] = tuple(values[len(names) :])
-        everything = (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)
-        known = {parameter.arg for parameter in everything}
-        scope.names.update({name: value for name, value in kwargs.items() if name in known})
-        if spec.kwarg is not None:
-            scope.names[spec.kwarg.arg] = {name: value for name, value in kwargs.items() if name not in known}
-        defaults = dict(zip(names[len(names) - len(spec.defaults) :], spec.defaults, strict=False))
-        defaults |= {
-            parameter.arg: default
-            for parameter, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True)
-            if default is not None
-        }
-        for parameter in everything:
-            if parameter.arg in scope.names:
-                continue
-            default = defaults.get(parameter.arg)
-            scope.names[parameter.arg] = (
-                self.evaluate(default, function.scope) if default is not None else self._suggested(parameter)
-            )
-        return scope
-
-    def _suggested(self, parameter: ast.arg) -> Value:
-        """Return an object of the configuration class for a parameter that is called like one."""
-        annotated = self.module.lookup(ast.unparse(parameter.annotation)) if parameter.annotation else None
-        if isinstance(annotated, ClassValue) and not annotated.kind:
-            return Instance(annotated)
-        if CONFIG_NAMES.fullmatch(parameter.arg):
-            for value in self.module.names.values():
-                if isinstance(value, ClassValue) and not value.kind and CONFIG_CLASS.search(value.name):
-                    return Instance(value)
-        return Symbol(parameter.arg)
-
-    def instantiate(self, cls: ClassValue, args: list[Value], kwargs: dict[str, Value]) -> Value:
-        """Return a new object: a layer by its name, a model with its data flow followed, or an instance."""
-        if cls.kind == "layer":
-            return self.trace.new_layer(Layer(cls.name, tuple(args), kwargs))
-        instance = Instance(cls)
-        if cls.kind == "model":
-            model = self.trace.new_model(Model(instance=instance))
-            self._initialise(model, cls, args, kwargs)
-            self._follow_call(model, cls)
-            return model
-        self._initialise(instance, cls, args, kwargs)
-        return instance
-
-    def _initialise(self, owner: Value, cls: ClassValue, args: list[Value], kwargs: dict[str, Value]) -> None:
-        init = cls.lookup("__init__")
-        if isinstance(init, Function):
-            self.run_function(Function(init.node, init.scope, owner), args, kwargs)
-            return
-        target = owner.instance if isinstance(owner, Model) else owner
-        fields = [
-            statement.target.id
-            for statement in cls.node.body
-            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-        ]
-        if isinstance(target, Instance):
-            target.attributes.update(dict(zip(fields, args, strict=False)) | kwargs)
-
-    def _follow_call(self, model: Model, cls: ClassValue) -> None:
-        """Follow the data through `call`, so that the layers stand in the order of their use."""
-        call = cls.lookup("call")
-        if not isinstance(call, Function):
-            return
-        arguments = call.node.args
-        count = len(arguments.args) - len(arguments.defaults) - 1
-        inputs = [Tensor() for _ in range(max(count, 1))]
-        first = arguments.args[1].arg if len(arguments.args) > 1 else ""
-        result = self.run_function(Function(call.node, call.scope, model), list(inputs) if first else [], {})
-        model.inputs = tuple(inputs)
-        model.outputs = tuple(tensors_in(result))
-
-
-def _class_kind(bases: tuple[Value, ...]) -> str:
-    for base in bases:
-        if isinstance(base, ClassValue) and base.kind:
-            return base.kind
-        path = base.path if isinstance(base, Dotted) else base.text if isinstance(base, Symbol) else ""
-        if _MODEL_BASE.search(path):
-            return "model"
-        if _LAYER_BASE.search(path):
-            return "layer"
-    return ""
-
-
-def _is_generator(node: ast.AST) -> bool:
-    return any(isinstance(item, ast.Yield | ast.YieldFrom) for item in ast.walk(node))
-
-
-def _is_static(node: ast.AST) -> bool:
-    return any(ast.unparse(item) == "staticmethod" for item in getattr(node, "decorator_list", ()))

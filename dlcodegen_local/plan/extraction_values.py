@@ -17,6 +17,7 @@ MAX_FLOAT_CHARS = 10
 MAX_TEXT_CHARS = 600
 MAX_WALK = 5000
 _UNTOLD = ("_initializer", "_constraint")
+_TEXT = "text_on_one_line"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Dotted:
 class Layer:
     """Hold one layer with its arguments; `order` counts first uses, -1 where it is unused.
 
-    `is_base` marks a pretrained architecture, which stands as one layer.
+    `is_base` marks a pretrained architecture, which stands as one layer. `takes` is the shape that a layer
+    of PyTorch says it takes in, its channels last; only these layers have one, or are `is_torch`.
     """
 
     name: str
@@ -51,20 +53,30 @@ class Layer:
     order: int = -1
     is_base: bool = False
     shape: tuple[Value, ...] | None = None
+    takes: tuple[Value, ...] | None = None
+    is_torch: bool = False
 
 
 @dataclass(eq=False)
 class Tensor:
-    """Hold a node of the data flow: what made it, from which tensors; shape without the batch axis."""
+    """Hold a node of the data flow: what made it, from which tensors; shape without the batch axis.
+
+    Of a tensor of PyTorch the shape has its channels last too, as Keras would have it.
+    """
 
     parents: tuple["Tensor", ...] = ()
     producer: "Layer | Model | None" = None
     shape: tuple[Value, ...] | None = None
+    is_torch: bool = False
 
 
 @dataclass(eq=False)
 class Model:
-    """Hold a model: `parts` for a sequential one, `outputs` for a functional one, both for a class."""
+    """Hold a model: `parts` for a sequential one, `outputs` for a functional one, both for a class.
+
+    The parts of a PyTorch model of a class (`is_torch`) are what its `forward` uses, in that order; `held` is
+    what it keeps in attributes. `base` is the pretrained architecture that a model is made from.
+    """
 
     parts: list["Layer | Model"] = field(default_factory=list)
     inputs: tuple[Tensor, ...] = ()
@@ -72,11 +84,22 @@ class Model:
     instance: "Instance | None" = None
     order: int = -1
     created: int = 0
+    is_torch: bool = False
+    held: list["Layer | Model"] = field(default_factory=list)
+    base: Layer | None = None
 
     def layers(self) -> list[Layer]:
         """Return every layer once, in the order in which data flows, inner models in place."""
         found: dict[int, Layer] = {}
-        self._collect(found, set())
+        seen: set[int] = set()
+        stack: list[Layer | Model] = [self]
+        while stack:
+            part = stack.pop()
+            if isinstance(part, Layer):
+                found.setdefault(id(part), part)
+            elif id(part) not in seen:
+                seen.add(id(part))
+                stack.extend(reversed(part._members()))
         return list(found.values())
 
     def inner_models(self) -> list["Model"]:
@@ -84,6 +107,8 @@ class Model:
         return [part for part in self._members() if isinstance(part, Model)]
 
     def _members(self) -> list["Layer | Model"]:
+        if self.is_torch:
+            return self.parts or self.held
         members = {id(member): member for member in (producers(self.outputs) if self.outputs else [])}
         parts = self.parts
         if self.instance is not None and all(isinstance(part, Model) for part in parts):
@@ -91,16 +116,6 @@ class Model:
         for part in parts:
             members.setdefault(id(part), part)
         return list(members.values())
-
-    def _collect(self, found: dict[int, Layer], seen: set[int]) -> None:
-        if id(self) in seen:
-            return
-        seen.add(id(self))
-        for part in self._members():
-            if isinstance(part, Model):
-                part._collect(found, seen)
-            else:
-                found.setdefault(id(part), part)
 
 
 @dataclass(eq=False)
@@ -114,7 +129,7 @@ class Function:
 
 @dataclass(eq=False)
 class ClassValue:
-    """Hold a class of the code; `kind` is "model", "layer" or "" from its bases."""
+    """Hold a class of the code; `kind` is "model", "torch", "layer" or "" from its bases."""
 
     name: str
     attributes: dict[str, Value]
@@ -150,7 +165,10 @@ class Super:
 
 @dataclass(eq=False)
 class Setting:
-    """Hold a library object that is no layer: `kind` "optimizer", "loss", "metric", "schedule", "other"."""
+    """Hold a library object that is no layer.
+
+    Its `kind` is "optimizer", "loss", "metric", "schedule", "trainer" or "other".
+    """
 
     kind: str
     name: str
@@ -164,6 +182,22 @@ class Method:
 
     owner: Value
     name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """Hold a function with arguments that are given already."""
+
+    function: Value
+    args: tuple[Value, ...]
+    kwargs: dict[str, Value]
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Hold the weights of a model or layer, as they are given to an optimizer."""
+
+    owner: Layer | Model
 
 
 @dataclass(eq=False)
@@ -313,6 +347,16 @@ def _float_text(value: float) -> str:
         fraction = Fraction(value).limit_denominator(1000)
         if math.isclose(fraction, value, rel_tol=1e-12):
             return f"{float(fraction.numerator)} / {fraction.denominator}"
+    return text
+
+
+def text_of(node: ast.AST) -> str:
+    """Return the code of a node on one line; a node that is followed many times is written once."""
+    known = getattr(node, _TEXT, None)
+    if isinstance(known, str):
+        return known
+    text = shorten(ast.unparse(node))
+    setattr(node, _TEXT, text)
     return text
 
 

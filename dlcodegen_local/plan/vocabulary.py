@@ -69,6 +69,7 @@ _LOSSES = {
     "circle_loss": "circle",
     "arcface": "arc face|arcface loss",
     "nll_loss": "negative log likelihood|nll",
+    "bpr_loss": "bpr|bayesian personalized ranking|bayesian personalised ranking",
 }
 
 _METRICS = {

@@ -13,7 +13,8 @@ class Project:
 
     `origin` is `merge`, `repair`, `code-rag`, `template-rag` or `compiler`; `provenance` maps each
     section to its source (`model`, `sample:ID`, `compiler`, ...); `licences` maps a sample's id to its SPDX
-    identifier; `facts` are the smoke run's measurements; `verification` is its JSON object.
+    identifier (empty: none is named), `pools` to the pool that holds it; `facts` are the smoke run's
+    measurements; `verification` is its JSON object.
     """
 
     requirement: str
@@ -22,6 +23,7 @@ class Project:
     origin: str
     provenance: Mapping[str, str]
     licences: Mapping[str, str]
+    pools: Mapping[str, str]
     facts: Mapping[str, Any]
     verification: Mapping[str, Any]
     record: Mapping[str, Any]

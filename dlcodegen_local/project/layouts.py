@@ -96,6 +96,7 @@ def render_project(project: Project, layout: str) -> dict[str, str]:
                 "origin": project.origin,
                 "sections": dict(project.provenance),
                 "licences": dict(project.licences),
+                "pools": dict(project.pools),
             }
         ),
         ".dlcodegen/verification.json": _json(_without_clock(project.verification)),

@@ -115,8 +115,12 @@ def _provenance_text(project: Project) -> str:
     lines = [f"Origin: `{project.origin}`: {_ORIGINS[project.origin]}."]
     if project.provenance:
         lines.append("\n".join(f"- `{name}`: {source}" for name, source in project.provenance.items()))
-    if project.licences:
-        lines.append("\n".join(f"- sample `{name}`: {licence}" for name, licence in project.licences.items()))
+    samples = [
+        f"- sample `{name}` of pool {_one_line(project.pools[name])}: {licence or 'names no licence'}"
+        for name, licence in project.licences.items()
+    ]
+    if samples:
+        lines.append("\n".join(samples))
     return "\n\n".join(lines)
 
 

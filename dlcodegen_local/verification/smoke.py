@@ -48,6 +48,7 @@ CHILD_ENVIRONMENT: Mapping[str, str] = {
     "MKL_NUM_THREADS": "2",
     "MPLBACKEND": "Agg",
     "OMP_NUM_THREADS": "2",
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads of torch that spin take the time of those that work
     "OPENBLAS_NUM_THREADS": "2",
     "ORT_DISABLE_TELEMETRY": "1",
     "PATH": "/usr/bin:/bin",

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.benchmarks import constrained
+from tests.benchmarks import constrained, search
+from tests.benchmarks.mixed_plans import mixed_entries
 
 KEYS = {"name", "ours", "peer", "ratio", "unit"}
 
@@ -14,6 +15,18 @@ def test_constrained_plans_need_fewer_steps(capsys):
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all(set(row) == KEYS for row in rows) and len(rows) == 13
     assert rows[-1]["name"] == "constrained, all" and rows[-1]["ratio"] >= 1.3
+
+
+def test_the_search_benchmark_measures_and_finds_what_an_unabridged_query_finds(capsys):
+    search.main(["--json", "--samples", "300", "--queries", "10"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(set(row) == KEYS for row in rows)
+    same = [row["ours"] for row in rows if "same top 5" in row["name"]]
+    assert same == [10, 10]
+
+
+def test_mixed_plans_are_the_same_for_the_same_seed():
+    assert list(mixed_entries(20)) == list(mixed_entries(20)) != list(mixed_entries(20, seed=1))
 
 
 @pytest.mark.train

@@ -1,6 +1,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -8,19 +9,32 @@ import click
 import pytest
 
 from dlcodegen_local.cli import cli
+from tests.cli.conftest import REPOSITORY
 
-COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "models", "doctor")
+COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "pool", "models", "doctor")
 LEAVES = (
     ("plan",),
     ("search",),
     ("generate",),
     ("verify",),
     ("evaluate", "plans"),
+    *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
     ("models", "list"),
     ("models", "info"),
     ("doctor",),
 )
-HEAVY = ("onnxruntime", "llama_cpp", "tantivy", "tokenizers", "numpy", "tensorflow", "keras", "torch", "rich")
+HEAVY = (
+    "onnxruntime",
+    "llama_cpp",
+    "tantivy",
+    "tokenizers",
+    "numpy",
+    "tensorflow",
+    "keras",
+    "torch",
+    "rich",
+    "pathspec",
+)
 
 
 def context_of(*path):
@@ -75,6 +89,32 @@ def test_search_prints_json(run):
 def test_search_keeps_to_the_category(run):
     rows = json.loads(run("search", "anything", "-k", "1", "--category", "ner", "--json").stdout)
     assert rows[0]["category"] == "Token Classification"
+
+
+def test_search_says_where_a_sample_is_from_and_why(run):
+    answer = run("search", "classify images", "-k", "2", "--why", "--framework", "keras")
+    text = answer.stdout.decode()
+    assert "searched in everything: " in text and "pool bundled" in text and "Apache-2.0" in text
+    rows = json.loads(run("search", "images", "--json", "-k", "1", "--framework", "torch").stdout)
+    assert {"pool", "licence", "partition", "topped_up", "framework"} <= rows[0].keys()
+
+
+def test_two_pools_are_searched_side_by_side(run, tmp_path):
+    samples = REPOSITORY / "index/samples"
+    (tmp_path / "work/ours").mkdir()
+    for suffix in ("py", "json"):
+        shutil.copy(samples / f"churn_dense.{suffix}", tmp_path / "work/ours")
+    for pools in (("--pool", "bundled", "--pool", "ours"), ("--pool", "ours", "--pool", "bundled")):
+        rows = json.loads(run("search", "customer churn", "-k", "2", "--json", *pools).stdout)
+        assert [(row["id"], row["pool"]) for row in rows] == [
+            ("churn_dense", "ours"),
+            ("churn_dense", "bundled"),
+        ]
+    variable = run("search", "customer churn", "--json", DLCODEGEN_SEARCH_POOL="ours:bundled").stdout
+    assert {row["pool"] for row in json.loads(variable)} == {"ours", "bundled"}
+    (tmp_path / "home/.config/dlcodegen").mkdir(parents=True)
+    (tmp_path / "home/.config/dlcodegen/dlcodegen.toml").write_text('[search]\npool = ["ours"]\n')
+    assert {row["pool"] for row in json.loads(run("search", "churn", "--json").stdout)} == {"ours"}
 
 
 def test_settings_come_after_variables_and_flags(run, tmp_path):

@@ -43,7 +43,7 @@ def batch(tmp_path, monkeypatch, *requirements):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     config = PipelineConfig(
         planner=PlannerConfig(find_paths().models / "planner"),
-        retrieval=RetrievalConfig(tmp_path, tmp_path),
+        retrieval=RetrievalConfig((), tmp_path),
         generation=GenerationConfig(model=tmp_path / "scripted.gguf"),
         verification=VerificationConfig(run=False),
     )

@@ -9,7 +9,7 @@ import pytest
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.planner.beam import BeamSettings, beam_search, log_softmax
 from tests.export.beams import beams_of_transformers
-from tests.export.test_planner_rows import write_rows
+from tests.export.test_planner_rows import PLAN, write_rows
 from tests.planner.toy import TableLogits
 
 torch = pytest.importorskip("torch")
@@ -52,23 +52,69 @@ def test_a_killed_run_goes_on_where_it_was(run):
     assert state["place"][0] == 3
 
 
-def test_export_and_quantisation_give_a_planner(run, tmp_path):
-    from dlcodegen_local.planner.planner import Planner
-    from export import quantize, to_onnx, train_choices
+def exported(run, folder):
+    """Return the folders of the run's planner, fp32 and int8."""
+    from export import quantize, to_onnx
+
+    to_onnx.main([str(run), "-o", str(folder / "fp32")])
+    quantize.main([str(folder / "fp32"), "-o", str(folder / "int8"), "--skip-check"])
+    quantize.write_manifest(folder / "fp32", "fp32", "Apache-2.0")
+    return folder / "fp32", folder / "int8"
+
+
+@pytest.fixture(scope="module")
+def planners(run, tmp_path_factory):
+    from export import train_choices
 
     small = ["--buckets", "512", "--own-rows", "200", "--no-task-rows", "200", "--batch", "16"]
     train_choices.main([str(run.parent / "data"), str(run), *small])
-    to_onnx.main([str(run), "-o", str(tmp_path / "fp32")])
-    quantize.main([str(tmp_path / "fp32"), "-o", str(tmp_path / "int8"), "--skip-check"])
-    quantize.write_manifest(tmp_path / "fp32", "fp32", "Apache-2.0")
-    planners = [Planner(tmp_path / name, threads=1) for name in ("fp32", "int8")]
-    plans = [planner.plan("Sort eggs by size.").plan for planner in planners]
+    return exported(run, tmp_path_factory.mktemp("exported"))
+
+
+def test_export_and_quantisation_give_a_planner(planners):
+    from dlcodegen_local.planner.planner import Planner
+
+    loaded = [Planner(folder, threads=1) for folder in planners]
+    plans = [planner.plan("Sort eggs by size.").plan for planner in loaded]
     assert all(Plan.from_dict(plan.to_dict()) == plan for plan in plans)
-    for planner in planners:
+    for planner in loaded:
         sure = [
             planner.plan(text).confidence["task"] for text in ("Bake a cake.", "Classify images of cats.")
         ]
         assert sure[0] < sure[1]
+
+
+def test_int8_weights_are_read_as_the_numbers_they_stand_for(planners, tmp_path):
+    from export.planner_start import DequantisedWeights, start_from_planner
+
+    whole, coarse = (DequantisedWeights(folder) for folder in planners)
+    assert set(whole) == set(coarse)
+    for name, weights in whole.items():
+        np.testing.assert_allclose(coarse[name], weights, atol=np.abs(weights).max() / 127)
+    checkpoint = start_from_planner(planners[1], tmp_path)
+    model = transformers.GPT2LMHeadModel.from_pretrained(checkpoint)
+    embedding = dict(model.named_parameters())["transformer.wte.weight"].detach().numpy()
+    np.testing.assert_array_equal(embedding, coarse["wte.weight"])
+
+
+def test_a_finished_planner_is_fine_tuned_on_a_file_of_pairs(planners, tmp_path):
+    from dlcodegen_local.planner.planner import Planner
+    from export import train_choices, train_planner
+
+    pairs, tuned = tmp_path / "pairs.jsonl", tmp_path / "tuned"
+    texts = [f"Watch pump number {place} of the plant." for place in range(12)]
+    write_rows(pairs, texts, plan={**PLAN, "Task Category": "Anomaly Detection"})
+    argv = [str(pairs), "-o", str(tuned), "--planner", str(planners[1])]
+    train_planner.main([*argv, "--own-rows", "5", "--epochs", "2"])
+    small = ["--own-rows", "20", "--no-task-rows", "20", "--batch", "8"]
+    train_choices.main([str(pairs), str(tuned), "--fine-tune", *small])
+    record = json.loads((tuned / "training.json").read_text())
+    assert list(record["files"]) == ["pairs.jsonl"]
+    assert record["rows"] == 11  # one of twelve is held out
+    assert record["checkpoints"][-1]["validation_loss"].keys() == {"closed", "text"}
+    folders = (planners[1], exported(tuned, tmp_path)[1])
+    before, after = (Planner(folder, threads=1).plan("Watch pump 99.").plan for folder in folders)
+    assert before.category != after.category == "Anomaly Detection"
 
 
 def test_a_local_checkpoint_is_fine_tuned_with_its_own_tokenizer(run, tmp_path):

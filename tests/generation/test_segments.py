@@ -13,6 +13,7 @@ from dlcodegen_local.generation.segments import (
 )
 from dlcodegen_local.generation.syntax import config_uses, is_broken_start, names_of, parse_module
 from dlcodegen_local.sections import SECTION_NAMES, Sections
+from tests.generation.foreign import NOTEBOOK
 from tests.generation.scripts import BATCHES, TABLE, section
 
 A, B = Sections.parse(TABLE), Sections.parse(BATCHES)
@@ -158,3 +159,11 @@ def test_a_start_that_cannot_parse_any_more_is_seen():
     for source in (TABLE, BATCHES):
         lines = source.split("\n")
         assert not any(is_broken_start("\n".join(lines[:end])) for end in range(len(lines)))
+
+
+def test_a_notebook_s_statements_are_cut_by_what_they_call():
+    cut = cut_source(NOTEBOOK)
+    assert "np.loadtxt" in cut.bodies["data"]
+    assert "Sequential" in cut.bodies["model"] and ".compile(" in cut.bodies["model"]
+    assert ".fit(" in cut.bodies["train"]
+    assert ".evaluate(" in cut.bodies["evaluate"] and ".predict(" in cut.bodies["predict"]

@@ -6,9 +6,10 @@ import pytest
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation import stages
 from dlcodegen_local.generation.llm import Progress
-from dlcodegen_local.generation.results import GenerationSettings
+from dlcodegen_local.generation.results import Floor, GenerationSettings
 from dlcodegen_local.generation.segments import is_sound_script
 from dlcodegen_local.generation.syntax import config_defaults, parse_module
+from tests.generation.foreign import BROKEN, NOTEBOOK, TORCH
 from tests.generation.scripted import ScriptedLLM
 from tests.generation.scripts import BATCHES, OTHER_PLAN, PLAN, TABLE, PooledSample, section
 
@@ -268,3 +269,48 @@ def test_a_sample_in_a_form_of_its_own_is_cut_by_its_statements():
 def test_a_context_too_short_for_the_plan_is_an_error():
     with pytest.raises(GenerationError, match=r"code_rag_draft \[imports\]: .* 150 tokens"):
         draft(ScriptedLLM(n_ctx=150))
+
+
+@pytest.mark.parametrize("script", [NOTEBOOK, TORCH])
+def test_a_script_without_sections_is_shown_and_the_floor_stands_in(script):
+    settings = GenerationSettings(floor=Floor(TABLE, PLAN))
+    llm = ScriptedLLM(["no code"])
+    samples = [PooledSample("team", script)]
+    result = draft(llm, plan=PLAN, samples=samples, settings=settings)
+    assert is_sound_script(result.source)
+    assert {source.removesuffix("+plan") for source in result.provenance.values()} == {"compiler"}
+    assert set(result.bases.values()) == {"compiler"}
+    shown = "\n".join(material(prompt) for prompt in llm.prompts)
+    assert "Dense(64" in shown or "nn.Linear(12, 64)" in shown
+    assert "%% [" not in shown
+    abstracted = stages.template(REQUIREMENT, PLAN, samples, llm, settings)
+    filled = stages.template_rag_draft(REQUIREMENT, PLAN, abstracted, samples, llm, settings)
+    assert is_sound_script(filled.source)
+
+
+def test_what_the_model_writes_after_a_script_without_sections_is_traced_to_it():
+    settings = GenerationSettings(floor=Floor(TABLE, PLAN))
+    train = section(TABLE, "train")
+    answers = ScriptedLLM([lambda prompt: train if prompt.assistant_prefix.endswith("[train]\n") else "no"])
+    result = draft(answers, plan=PLAN, samples=[PooledSample("team", NOTEBOOK)], settings=settings)
+    assert result.bases["data"] == "compiler" and result.provenance["data"] == "compiler"
+    changed = ScriptedLLM(
+        [lambda prompt: f"# ours\n{train}" if prompt.assistant_prefix.endswith("[train]\n") else "no"]
+    )
+    result = draft(changed, plan=PLAN, samples=[PooledSample("team", NOTEBOOK)], settings=settings)
+    assert (result.provenance["train"], result.bases["train"]) == ("model", "sample:team")
+
+
+def test_a_second_sample_in_the_contract_stands_in_before_the_floor():
+    settings = GenerationSettings(floor=Floor(BATCHES, PLAN))
+    samples = [PooledSample("team", NOTEBOOK), PooledSample("table", TABLE)]
+    result = draft(ScriptedLLM(["no code"]), plan=PLAN, samples=samples, settings=settings)
+    assert result.provenance["train"] == "sample:table" and result.bases["train"] == "sample:table"
+
+
+def test_a_sample_that_does_not_parse_is_shown_whole():
+    settings = GenerationSettings(floor=Floor(TABLE, PLAN))
+    llm = ScriptedLLM([f"```python\n{TABLE}\n```"])
+    result = draft(llm, plan=PLAN, samples=[PooledSample("team", BROKEN)], settings=settings)
+    assert is_sound_script(result.source) and "def train(:" in llm.prompts[0].user
+    assert set(result.bases.values()) == {"sample:team"}

@@ -94,6 +94,7 @@ def make_project(**changes) -> Project:
         "origin": "merge",
         "provenance": {"model": "model"},
         "licences": {},
+        "pools": {},
         "facts": {"parameters": 1234, "versions": {"keras": "3.0"}},
         "verification": verification,
         "record": {},
