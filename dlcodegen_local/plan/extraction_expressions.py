@@ -146,6 +146,8 @@ class Evaluator(Assignments):
         )
         if is_joined and _lengths(left, right) <= _MAX_LENGTH:
             return type(left)([*left, *right])
+        if isinstance(node.op, ast.Mult) and isinstance(left, list) and _is_small(node.op, left, right):
+            return left * right if isinstance(right, int) else []
         if parents := tensors_in([left, right]):
             is_sum = isinstance(node.op, ast.Add) and isinstance(left, Tensor) and isinstance(right, Tensor)
             total = added(self.trace, left, right) if is_sum else None

@@ -100,7 +100,7 @@ class Statements(Evaluator):
         truth = self.truth(self.evaluate(node.test, scope))
         if truth is None:
             leaves = isinstance(node.body[-1], ast.Return | ast.Raise | ast.Continue | ast.Break)
-            truth = not leaves
+            truth = not leaves and not _compares_shapes(node.test)
         self.run_block(node.body if truth else node.orelse, scope)
 
     def _for(self, node: ast.For, scope: Scope) -> None:
@@ -221,3 +221,9 @@ class Statements(Evaluator):
                     factory = self.evaluate(keyword.value, scope)
                     return self.run_function(factory, [], {}) if isinstance(factory, Function) else None
         return None
+
+
+def _compares_shapes(test: ast.expr) -> bool:
+    """Say whether a condition guards against shapes that differ, which they do not as a rule."""
+    is_guard = isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.NotEq)
+    return is_guard and bool(re.search(r"\.(?:shape|size\()", ast.unparse(test)))

@@ -184,9 +184,10 @@ def _viewed(sizes: list[Value], shape: tuple[Value, ...] | None) -> Layer | None
 
 def _pooled(kind: str, rank: int | None, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Layer | None:
     axes = kwargs.get("dim", kwargs.get("axis", args[0] if args else None))
-    if isinstance(axes, tuple | list) and set(axes) in ({2, 3}, {-1, -2}):
+    several = sorted(axis for axis in axes if isinstance(axis, int)) if isinstance(axes, tuple | list) else []
+    if several in ([2, 3], [-2, -1]):
         return Layer(f"Global{kind}Pooling2D")
-    if isinstance(axes, tuple | list) and set(axes) in ({2, 3, 4}, {-1, -2, -3}):
+    if several in ([2, 3, 4], [-3, -2, -1]):
         return Layer(f"Global{kind}Pooling3D")
     if isinstance(axes, int) and rank == 2 and axes in (1, 2, -1, -2):
         return Layer(f"Global{kind}Pooling1D")

@@ -302,7 +302,7 @@ def _upsample(name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> l
     factor = bound.get("scale_factor")
     if factor is None:
         return [Layer("Resizing", tuple(_sized(bound.get("size"), 2)))]
-    plain = int(factor) if isinstance(factor, float) and factor == int(factor) else factor
+    plain = int(factor) if isinstance(factor, float) and factor.is_integer() else factor
     options = {"interpolation": "bilinear"} if "ilinear" in f"{name}{bound.get('mode')}" else {}
     return [Layer("UpSampling2D", (_sized(plain, 2),), options)]
 
