@@ -30,6 +30,7 @@ _MIGRATIONS = (
         path TEXT PRIMARY KEY, root TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
         mtime_ns INTEGER NOT NULL, read_ns INTEGER NOT NULL, digest TEXT NOT NULL, licence TEXT NOT NULL,
         status TEXT NOT NULL, reason TEXT NOT NULL, folded_into TEXT NOT NULL);
+    CREATE INDEX files_by_content ON files (digest, name);
     CREATE TABLE examinations (
         digest TEXT, name TEXT, examiner TEXT NOT NULL, hash TEXT NOT NULL, status TEXT NOT NULL,
         reason TEXT NOT NULL, notes TEXT NOT NULL, secrets TEXT NOT NULL, code TEXT NOT NULL,
