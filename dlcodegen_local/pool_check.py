@@ -28,7 +28,13 @@ class SampleFinding:
 
 
 def check_samples(pool: Pool, ids: Sequence[str], target: Target) -> Iterable[SampleFinding]:
-    """Yield what is wrong with samples, in the order of the ids and of their lines."""
+    """Yield what is wrong with samples, in the order of the ids and of their lines.
+
+    Raises:
+        ArtifactError: the database itself is damaged.
+    """
+    if isinstance(pool, TeamPool):
+        pool.check_database()
     origins = _origins(pool) if isinstance(pool, TeamPool) else {}
     for sample_id in ids:
         try:

@@ -20,7 +20,17 @@ from dlcodegen_local.config import (
 )
 from dlcodegen_local.errors import DlcodegenError
 
-_PACKAGES = ("click", "codebleu", "llama-cpp-python", "numpy", "onnxruntime", "rich", "tantivy", "tokenizers")
+_PACKAGES = (
+    "click",
+    "codebleu",
+    "llama-cpp-python",
+    "numpy",
+    "onnxruntime",
+    "pathspec",
+    "rich",
+    "tantivy",
+    "tokenizers",
+)
 
 
 @dataclass(frozen=True)

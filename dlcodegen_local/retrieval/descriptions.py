@@ -10,7 +10,7 @@ from typing import Protocol
 
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.pool_store import transaction
-from dlcodegen_local.retrieval.settling import settle
+from dlcodegen_local.retrieval.settling import needs_settling, settle
 
 _UNDESCRIBED = """
     SELECT s.id, s.title, s.plan, e.code, e.digest, e.name FROM samples s
@@ -42,6 +42,7 @@ def describe_samples(
             on_progress("describe", done, len(rows))
             text = describe(row["title"], Plan.from_dict(json.loads(row["plan"])), row["code"]) or ""
             with transaction(database):
+                needs_settling(database)
                 database.execute(
                     "UPDATE examinations SET described = ?, described_by = ? WHERE digest = ? AND name = ?",
                     (text, describe.model, row["digest"], row["name"]),

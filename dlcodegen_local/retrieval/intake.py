@@ -23,7 +23,7 @@ from dlcodegen_local.retrieval.intake_workers import Task, WorkerLimits, Workers
 from dlcodegen_local.retrieval.licensing import check_declared, check_denial
 from dlcodegen_local.retrieval.pool_changes import allow_again
 from dlcodegen_local.retrieval.pool_store import errors_of, open_to_write, save_roots, transaction
-from dlcodegen_local.retrieval.settling import settle
+from dlcodegen_local.retrieval.settling import needs_settling, settle
 from dlcodegen_local.retrieval.walking import MAX_BYTES, SUFFIXES, FoundFile, Walk, read_whole, walk
 
 OnProgress = Callable[[str, int, int], None]
@@ -127,6 +127,7 @@ def _checked_root(path: Path) -> str:
 def _record_wishes(
     database: sqlite3.Connection, roots: Sequence[str], declared: str, settings: IntakeSettings
 ) -> None:
+    before = _wishes(database)
     for root in roots:
         database.execute(
             "INSERT INTO roots VALUES (:path, :declared, :near) ON CONFLICT (path) DO UPDATE SET"
@@ -136,6 +137,16 @@ def _record_wishes(
         allow_again(database, root)
     database.executemany("INSERT OR IGNORE INTO denials VALUES (?)", [(p,) for p in settings.deny])
     database.executemany("DELETE FROM denials WHERE pattern = ?", [(p,) for p in settings.allow])
+    if _wishes(database) != before:
+        needs_settling(database)
+
+
+def _wishes(database: sqlite3.Connection) -> list[list[tuple[object, ...]]]:
+    tables = ("roots", "marks", "removed_contents", "denials")
+    return [
+        sorted(tuple(row) for row in database.execute(f"SELECT * FROM {table}").fetchall())
+        for table in tables
+    ]
 
 
 class _Intake:

@@ -13,7 +13,7 @@ from typing import Any
 from dlcodegen_local.retrieval.examination import Examination, to_row
 from dlcodegen_local.retrieval.licensing import FolderLicences
 from dlcodegen_local.retrieval.pool_store import transaction
-from dlcodegen_local.retrieval.settling import is_below, is_marked_removed, outermost
+from dlcodegen_local.retrieval.settling import is_below, is_marked_removed, needs_settling, outermost
 from dlcodegen_local.retrieval.walking import FoundFile, Walk
 
 # A file that changed within this time of being read may have changed again without a new time of change.
@@ -101,6 +101,7 @@ class Inventory:
         if not self._files and not self._examinations:
             return
         with transaction(self._database):
+            needs_settling(self._database)
             for table, rows in (("examinations", self._examinations), ("files", self._files)):
                 if rows:
                     places = ", ".join(f":{column}" for column in rows[0])
@@ -118,6 +119,8 @@ class Inventory:
             root, licence = self._place(file)
             if known is not None and (known.root, known.licence) != (root, licence):
                 changed.append((root, licence, file.path))
+        if changed:
+            needs_settling(self._database)
         self._database.executemany("UPDATE files SET root = ?, licence = ? WHERE path = ?", changed)
 
     def drop_gone(self, roots: Sequence[str], found: Walk, began_ns: int) -> int:
@@ -137,6 +140,8 @@ class Inventory:
             and not any(is_below(path, folder) for folder in hidden)
             and not any(is_below(path, root) and os.path.lexists(path) for root in others)
         ]
+        if gone:
+            needs_settling(self._database)
         self._database.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in gone])
         return len(gone)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.retrieval.pool_store import errors_of, open_to_write, transaction
-from dlcodegen_local.retrieval.settling import is_below, is_marked_removed, settle
+from dlcodegen_local.retrieval.settling import is_below, is_marked_removed, needs_settling, settle
 
 
 def remove(folder: Path, names: list[str]) -> list[str]:
@@ -24,6 +24,7 @@ def remove(folder: Path, names: list[str]) -> list[str]:
     """
     database = open_to_write(folder)
     with contextlib.closing(database), errors_of(folder), transaction(database):
+        needs_settling(database)
         before = _ids(database)
         for name in names:
             if name in before:

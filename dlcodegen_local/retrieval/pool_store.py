@@ -30,6 +30,7 @@ _MIGRATIONS = (
         path TEXT PRIMARY KEY, root TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
         mtime_ns INTEGER NOT NULL, read_ns INTEGER NOT NULL, digest TEXT NOT NULL, licence TEXT NOT NULL,
         status TEXT NOT NULL, reason TEXT NOT NULL, folded_into TEXT NOT NULL);
+    CREATE INDEX files_by_content ON files (digest, name);
     CREATE TABLE examinations (
         digest TEXT, name TEXT, examiner TEXT NOT NULL, hash TEXT NOT NULL, status TEXT NOT NULL,
         reason TEXT NOT NULL, notes TEXT NOT NULL, secrets TEXT NOT NULL, code TEXT NOT NULL,
@@ -74,6 +75,7 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA secure_delete = ON")
             _migrate(database)
+            _check_tables(database, folder)
         except BaseException:
             database.close()
             raise
@@ -99,6 +101,7 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
             if _version(database) < len(_MIGRATIONS):
                 database.execute("PRAGMA journal_mode = WAL")
                 _migrate(database)
+            _check_tables(database, folder)
             database.execute("PRAGMA query_only = ON")
         except BaseException:
             database.close()
@@ -118,6 +121,8 @@ def errors_of(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as exc:
         raise _explained(exc, folder) from exc
+    except UnicodeDecodeError as exc:  # raised where a message of the database quotes damaged text
+        raise damaged(folder, "it holds text that is not UTF-8") from exc
 
 
 @contextlib.contextmanager
@@ -189,6 +194,18 @@ def _check_version(database: sqlite3.Connection, folder: Path) -> None:
             f"the pool {folder} was written by a newer dlcodegen (tables of version {_version(database)})",
             hint="use that release, or name another pool with --pool",
         )
+
+
+def _check_tables(database: sqlite3.Connection, folder: Path) -> None:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        _migrate(fresh)
+        if _tables(database) != _tables(fresh):
+            raise damaged(folder, "its tables are not those of its version")
+
+
+def _tables(database: sqlite3.Connection) -> list[tuple[object, ...]]:
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+    return [tuple(row) for row in database.execute(query)]
 
 
 def _migrate(database: sqlite3.Connection) -> None:

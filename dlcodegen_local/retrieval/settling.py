@@ -56,8 +56,12 @@ class _Chosen:
 def settle(database: sqlite3.Connection, *, anew: bool = False) -> None:
     """Bring samples, the files' status and the fingerprint up to date; must run in a transaction.
 
+    Nothing is done where nothing has changed since the last time (`needs_settling`).
+
     `anew` writes every sample again, also one that seems unchanged.
     """
+    if not anew and database.execute("SELECT 1 FROM facts WHERE name = 'settled'").fetchone():
+        return
     policy = _Policy(database)
     chosen = _Chosen()
     rows = sorted(database.execute(_CANDIDATES), key=_nearness)
@@ -76,6 +80,12 @@ def settle(database: sqlite3.Connection, *, anew: bool = False) -> None:
     database.executemany("UPDATE files SET status = ?, reason = ?, folded_into = ? WHERE path = ?", changed)
     database.execute(_GARBAGE)
     _write_fingerprint(database)
+    database.execute("INSERT OR REPLACE INTO facts VALUES ('settled', '')")
+
+
+def needs_settling(database: sqlite3.Connection) -> None:
+    """Note that files or what the team says of them have changed; must run in a transaction."""
+    database.execute("DELETE FROM facts WHERE name = 'settled'")
 
 
 class _Policy:

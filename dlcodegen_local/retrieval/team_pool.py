@@ -16,7 +16,7 @@ from typing import Any
 from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.plain_text import find_unplain
 from dlcodegen_local.plan.schema import Plan
-from dlcodegen_local.retrieval.pool_store import errors_of, open_to_read
+from dlcodegen_local.retrieval.pool_store import damaged, errors_of, open_to_read
 from dlcodegen_local.retrieval.pools import Entry
 from dlcodegen_local.retrieval.samples import Sample
 from dlcodegen_local.retrieval.settling import indexed_fields, indexed_hash, row_hash
@@ -76,14 +76,18 @@ class TeamPool:
         """Yield every sample's entry, sorted by id.
 
         Raises:
-            ArtifactError: a sample is damaged; names it.
+            ArtifactError: a sample is damaged, or one is missing.
         """
+        digest = hashlib.sha256()
         with errors_of(self.folder), contextlib.closing(self._database.cursor()) as cursor:
             for row in cursor.execute("SELECT * FROM samples ORDER BY id"):
                 plan = self._checked_plan(row)
+                digest.update(row["indexed"].encode() + b"\n")
                 yield Entry(
                     row["id"], row["title"], row["requirement"], plan, row["framework"], row["sha256"]
                 )
+        if digest.hexdigest() != self.fingerprint:
+            raise damaged(self.folder, "its samples are not the recorded ones")
 
     def sample(self, sample_id: str) -> Sample:
         """Return one sample with its code.
@@ -115,6 +119,16 @@ class TeamPool:
             pool=self.name,
         )
 
+    def check_database(self) -> None:
+        """Read every page of the database.
+
+        Raises:
+            ArtifactError: one is damaged.
+        """
+        answer = str(self.rows("PRAGMA quick_check(1)")[0][0])
+        if answer != "ok":
+            raise damaged(self.folder, answer)
+
     def ids(self) -> list[str]:
         """Return the ids of all samples, sorted."""
         return [str(row[0]) for row in self.rows("SELECT id FROM samples ORDER BY id")]
@@ -129,10 +143,11 @@ class TeamPool:
 
     def _damaged_sample(self, row: Any, reason: str) -> ArtifactError:
         path = str(row["path"])
+        option = "" if self.name == "team" else f" --pool '{self.folder}'"
         if os.path.exists(path):
-            hint = f"take it in anew: dlcodegen pool add --again '{path}'"
+            hint = f"take it in anew: dlcodegen pool add --again{option} '{path}'"
         else:
-            hint = f"its file is gone, too; remove it: dlcodegen pool remove {row['id']}"
+            hint = f"its file is gone, too; remove it: dlcodegen pool remove{option} {row['id']}"
         return ArtifactError(f"sample {row['id']} of the pool {self.name} is damaged: {reason}", hint=hint)
 
 
