@@ -2,7 +2,7 @@
 """Read licence plates as text with a convolutional recurrent network (CRNN) and the CTC loss.
 
 The convolutions shrink height faster than width, each remaining column becomes one step of a
-sequence, a bidirectional LSTM reads it in both directions. CTC needs no position of any
+sequence, a bidirectional GRU reads it in both directions. CTC needs no position of any
 character: it sums over all ways to spread the text over the steps, with a blank between.
 
 Data: `data_dir/plates/*.png` (or .jpg), one cropped plate each, and `data_dir/labels.csv` with lines
@@ -35,7 +35,7 @@ class Config:
     image_height: int = 32
     image_width: int = 128
     max_length: int = 10
-    lstm_units: int = 32
+    gru_units: int = 32
     weight_decay: float = 0.0001
     optimizer: str = "adamw"
     loss: str = "ctc"
@@ -164,8 +164,8 @@ def build_model(config: Config) -> keras.Model:
     x = layers.Permute((2, 1, 3))(x)
     x = layers.Reshape((config.image_width // 4, config.image_height // 16 * 96))(x)
     seen = layers.Dense(64, activation="relu")(x)
-    read = layers.Bidirectional(layers.LSTM(config.lstm_units, return_sequences=True))(seen)
-    # What each column shows also goes past the LSTM. Without this way CTC can stay for thousands of
+    read = layers.Bidirectional(layers.GRU(config.gru_units, return_sequences=True))(seen)
+    # What each column shows also goes past the GRU. Without this way CTC can stay for thousands of
     # steps where it answers with the commonest characters, whatever it sees.
     x = layers.Concatenate()([seen, read])
     x = layers.Dropout(0.1)(x)

@@ -219,11 +219,11 @@ class Diffusion:
         generator = torch.Generator().manual_seed(seed)
         x = noise
         # An even selection of the steps is nearly as good as all of them, and much faster.
-        chosen = torch.linspace(self.timesteps - 1, 0, self.sampling_steps).round().long().unique().flip(0)
-        for place, step in enumerate(chosen.tolist()):
+        visited = torch.linspace(self.timesteps - 1, 0, self.sampling_steps).round().long().unique().flip(0)
+        for place, step in enumerate(visited.tolist()):
             bar = self.alpha_bar[step]
-            last = place + 1 == len(chosen)
-            before = torch.ones_like(bar) if last else self.alpha_bar[chosen[place + 1]]
+            last = place + 1 == len(visited)
+            before = torch.ones_like(bar) if last else self.alpha_bar[visited[place + 1]]
             alpha = bar / before
             named = model(x, torch.full((len(x),), step, device=x.device))
             # The guess at the finished picture is kept in range, else errors build up.
