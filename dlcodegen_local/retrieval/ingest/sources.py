@@ -9,7 +9,7 @@ from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import plain
 from dlcodegen_local.retrieval.ingest.magics import strip_magics
 from dlcodegen_local.retrieval.ingest.notebooks import Cell, read_notebook
-from dlcodegen_local.retrieval.ingest.parsing import check_size, parse
+from dlcodegen_local.retrieval.ingest.parsing import check_size, parse, parse_most
 
 _COMMENT_BLOCK = re.compile(r"(?:^#.*\n)+", re.MULTILINE)
 _MARKER = re.compile(
@@ -50,18 +50,16 @@ def read_script(text: str) -> Source:
     """Return what a `.py` file says.
 
     Raises:
-        ConfigError: it is not Python that parses.
+        ConfigError: it is not Python that parses, but for a few places.
     """
     notes: tuple[str, ...] = ()
-    left_out = 0
     check_size(text)
     try:
         tree = parse(text)
     except ConfigError:
         bare = strip_magics(text)
-        tree, text, left_out = parse(bare.source), bare.source, bare.left_out
-    if left_out:
-        notes = (count_magics(left_out),)
+        tree, text, notes = parse_most(bare.source)
+        notes += (count_magics(bare.left_out),) if bare.left_out else ()
     summary = ast.get_docstring(tree) or ""
     prose = [words for _, words in sorted([*_texts(tree), *_comments(text)])]
     return Source(text, tree, summary, tuple(prose), ((None, text),), notes)

@@ -176,3 +176,14 @@ def test_nothing_heavy_is_imported():
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_script_with_one_broken_line_is_taken_without_it():
+    lines = ["import keras", "model = keras.Sequential([keras.layers.Dense(3)])", "n model.summary()"]
+    lines += [f"size_{place} = {place}" for place in range(30)]
+    code = "\n".join([*lines, "model.compile('adam', 'mse')"])
+    taken = examine(code.encode(), "broken.py")
+    assert taken.status == "taken"
+    assert taken.notes == ("left out line 3: invalid syntax",)
+    assert taken.plan is not None and taken.plan.layers == ("Dense(3)",)
+    assert "model.summary" not in taken.code
