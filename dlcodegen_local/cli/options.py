@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from dlcodegen_local.config import MAX_REQUIREMENT_BYTES
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import find_unplain, plain
+from dlcodegen_local.plan.categories import CATEGORIES, canonical_category
 from dlcodegen_local.plan.reading import check_spelling, read_plan
 from dlcodegen_local.plan.schema import Plan, has_canonical_keys
 
@@ -162,6 +163,19 @@ def read_batch(path: Path) -> Iterator[BatchItem]:
     if not items:
         raise ConfigError(f"{path} holds no requirement")
     yield from items.values()
+
+
+def read_category(text: str | None) -> str | None:
+    """Return the category that a spelling means, None for none.
+
+    Raises:
+        ConfigError: it means no category; names them all.
+    """
+    if text is None:
+        return None
+    if (category := canonical_category(text)) is None:
+        raise ConfigError(f"unknown category: {text}", hint=f"one of {', '.join(CATEGORIES)}")
+    return category
 
 
 def read_plan_file(path: Path) -> Plan:

@@ -21,7 +21,6 @@ from dlcodegen_local.config import GenerationConfig, PoolPlace, find_paths, find
 from dlcodegen_local.durable import check_new_file, write_file
 from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.plain_text import plain
-from dlcodegen_local.plan.categories import CATEGORIES, canonical_category
 
 if TYPE_CHECKING:
     from dlcodegen_local.plan.schema import Plan
@@ -105,7 +104,7 @@ def list_command(pool: str | None, category: str | None, **flags: bool) -> None:
     """List the samples: id, category, framework, licence, title."""
     from dlcodegen_local.retrieval.pool_status import listed
 
-    wanted = _category(category) if category else None
+    wanted = options.read_category(category)
     rows = [row for row in listed(_open(pool)) if wanted in (None, row.category)]
     if flags["json"]:
         options.print_json([row.__dict__ for row in rows])
@@ -292,12 +291,6 @@ def _dataset(plan: "Plan") -> dict[str, str]:
     """Return what the plan says of the data, as far as it says something."""
     facts = {"Input": plan.dataset_input, "Output": plan.dataset_output}
     return {key: value for key, value in facts.items() if value}
-
-
-def _category(text: str) -> str:
-    if (category := canonical_category(text)) is None:
-        raise ConfigError(f"unknown category: {text}", hint=f"one of {', '.join(CATEGORIES)}")
-    return category
 
 
 def _facts(sample: "Sample") -> dict[str, str]:

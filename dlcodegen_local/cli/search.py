@@ -9,7 +9,6 @@ from dlcodegen_local.cli import options
 from dlcodegen_local.config import RetrievalConfig, find_paths, find_pools
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import plain
-from dlcodegen_local.plan.categories import CATEGORIES, canonical_category
 
 if TYPE_CHECKING:
     from dlcodegen_local.retrieval.index import Hit
@@ -35,7 +34,7 @@ def command(text: str | None, plan: Path | None, k: int, why: bool, **flags: Any
     if (text is None) == (plan is None):
         raise ConfigError("give a text or --plan FILE, and not both")
     query = options.read_plan_file(plan) if plan else options.read_requirement(text)
-    partition = _category(flags["category"])
+    partition = options.read_category(flags["category"])
     paths = find_paths()
     index = load_index(RetrievalConfig(find_pools(flags["pool"], paths), paths.cache, k), options.print_note)
     hits = index.search(query, k, partition, framework=flags["framework"], why=why)
@@ -58,14 +57,6 @@ def _print_hit(rank: int, hit: "Hit", why: bool) -> None:
     if why:
         terms = "  ".join(f"{term} {score:.2f}" for term, score in hit.terms[:12])
         click.echo(f"    searched in {hit.partition}: {terms or 'no term in common'}")
-
-
-def _category(text: str | None) -> str | None:
-    if text is None:
-        return None
-    if (category := canonical_category(text)) is None:
-        raise ConfigError(f"unknown category: {text}", hint=f"one of {', '.join(CATEGORIES)}")
-    return category
 
 
 def _row(hit: "Hit", why: bool) -> dict[str, Any]:
