@@ -133,7 +133,7 @@ def show_command(sample_id: str, pool: str | None, code: bool, **flags: bool) ->
         )
         return
     for key, value in facts.items():
-        click.echo(f"{key}: {plain(value)}")
+        click.echo(f"{key}: {plain(value) or 'unknown'}")
     click.echo(f"plan: {sample.plan.to_json()}")
     if code:
         click.echo(sample.source)
@@ -299,7 +299,7 @@ def _facts(sample: "Sample") -> dict[str, str]:
         "title": sample.title,
         "requirement": sample.requirement,
         "framework": sample.framework,
-        "licence": sample.licence or "unknown",
+        "licence": sample.licence,
         "origin": sample.origin,
         "sha256": sample.sha256,
         "pool": sample.pool,

@@ -11,7 +11,7 @@ from dlcodegen_local.plan.extraction_builtins import builtin_call, is_builtin
 from dlcodegen_local.plan.extraction_keras import call_layer, call_model, library_call
 from dlcodegen_local.plan.extraction_methods import call_method, call_unknown
 from dlcodegen_local.plan.extraction_torch import call_setting, call_torch_layer, torch_call, torch_path
-from dlcodegen_local.plan.extraction_torch_flow import added
+from dlcodegen_local.plan.extraction_torch_flow import added, keep_last_step
 from dlcodegen_local.plan.extraction_torch_methods import call_module
 from dlcodegen_local.plan.extraction_trace import Trace
 from dlcodegen_local.plan.extraction_values import (
@@ -137,6 +137,8 @@ class Evaluator(Assignments):
         found = subscript_of(owner, self.evaluate(node.slice, scope), text_of(node))
         if isinstance(owner, Tensor) and isinstance(found, Tensor) and _adds_axes(node.slice):
             found.producer = owner.producer
+        if isinstance(owner, Tensor) and owner.is_torch:
+            keep_last_step(owner, node.slice)
         return found
 
     def _binop(self, node: ast.BinOp, scope: Scope) -> Value:

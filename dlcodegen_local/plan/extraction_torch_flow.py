@@ -3,6 +3,8 @@
 Outside of `forward` they only carry tensors on: a softmax over predictions is no layer of the model.
 """
 
+import ast
+
 from dlcodegen_local.plan.extraction_shapes import layer_shape
 from dlcodegen_local.plan.extraction_torch_names import last_channels, translate_layer
 from dlcodegen_local.plan.extraction_trace import Trace
@@ -192,3 +194,20 @@ def _pooled(kind: str, rank: int | None, args: tuple[Value, ...], kwargs: dict[s
     if isinstance(axes, int) and rank == 2 and axes in (1, 2, -1, -2):
         return Layer(f"Global{kind}Pooling1D")
     return None
+
+
+def keep_last_step(output: Tensor, key: ast.expr) -> None:
+    """Note what `[:, -1]` says of a recurrent layer's output: of its steps only the last is used."""
+    layer = output.producer
+    if not _is_last_step(key) or not isinstance(layer, Layer):
+        return
+    inner = layer.args[0] if layer.name == "Bidirectional" else layer
+    if isinstance(inner, Layer) and inner.name in ("LSTM", "GRU", "SimpleRNN"):
+        inner.kwargs.pop("return_sequences", None)
+
+
+def _is_last_step(key: ast.expr) -> bool:
+    parts = key.elts if isinstance(key, ast.Tuple) else []
+    if len(parts) not in (2, 3) or ast.unparse(parts[1]) != "-1":
+        return False
+    return all(isinstance(part, ast.Slice) and part.lower is part.upper is None for part in parts[::2])

@@ -7,7 +7,7 @@ memory for activations; for answers all neighbours count. Most accounts were nev
 ones take part as neighbours and in nothing else. Fraud is rare, so the positive class weighs more, and
 average precision is watched.
 
-Data: `data_dir/accounts.csv` with the header `account,split,label` and then any number of numeric columns;
+Data: `data_dir/accounts.csv` with the header `account,split,label` and then `num_features` numeric columns;
 the split is `train`, `validation`, `test` or empty, the label 1 (fraud), 0 or empty for unknown.
 `data_dir/payments.csv` with the header `source,target`: one line per payment; it is followed in both
 directions.
@@ -123,7 +123,12 @@ def read_graph(config: Config) -> tuple[PaymentGraph, dict[str, np.ndarray]]:
     labels = np.array([int(row[2]) if row[2] else -1 for row in rows])
     features = np.array([row[3:] for row in rows], dtype="float32")
     with open(folder / "payments.csv", newline="", encoding="utf-8") as file:
-        pairs = [(number[row["source"]], number[row["target"]]) for row in csv.DictReader(file)]
+        payments = [(row["source"], row["target"]) for row in csv.DictReader(file)]
+    if not payments:
+        raise ValueError("payments.csv holds no payment: there is no graph to learn from")
+    if unknown := sorted({account for payment in payments for account in payment} - number.keys()):
+        raise ValueError(f"payments.csv: not in accounts.csv: {', '.join(unknown[:5])}")
+    pairs = [(number[source], number[target]) for source, target in payments]
     edges = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)  # sorted by the source
     starts = np.searchsorted(edges[:, 0], np.arange(len(accounts) + 1))

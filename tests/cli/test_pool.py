@@ -237,11 +237,13 @@ class Adds:
             return opened.fingerprint, opened.ids(), [tuple(row) for row in files]
 
 
-def wait_for_files(adds, pool, count):
+def wait_for(adds, pool, *, files=0, samples=0):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if (adds.folder / pool / "pool.sqlite").exists() and len(adds.state(pool)[2]) >= count:
-            return
+        if (adds.folder / pool / "pool.sqlite").exists():
+            _, ids, rows = adds.state(pool)
+            if len(rows) >= files and len(ids) >= samples:
+                return
         time.sleep(0.02)
     raise AssertionError("nothing was taken in")
 
@@ -253,7 +255,7 @@ def test_a_killed_add_goes_on_where_it_was(tmp_path):
     for count in (0, chance.randrange(1, 20)):
         process = adds.start("killed")
         if count:
-            wait_for_files(adds, "killed", count)
+            wait_for(adds, "killed", files=count)
         else:
             time.sleep(chance.uniform(0.1, 0.6))
         process.kill()
@@ -267,7 +269,7 @@ def test_a_killed_add_goes_on_where_it_was(tmp_path):
 def test_ctrl_c_keeps_what_is_in(tmp_path):
     adds = Adds(tmp_path, 40)
     process = adds.start("pool")
-    wait_for_files(adds, "pool", 1)
+    wait_for(adds, "pool", files=1)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
@@ -280,7 +282,7 @@ def test_two_processes_at_once(tmp_path):
     adds = Adds(tmp_path, 12)
     adds.finish("calm")
     first, second = adds.start("shared"), adds.start("shared")
-    wait_for_files(adds, "shared", 3)
+    wait_for(adds, "shared", files=3, samples=1)
     adds.finish("shared", "search", "images of cats")
     remover = adds.start("shared", "pool", "remove", "source/file0.py")
     for process in (first, second):

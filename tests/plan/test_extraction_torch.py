@@ -221,7 +221,7 @@ def test_a_lightning_module_trains_itself() -> None:
         trainer.fit(Forecaster(), DataLoader(windows, batch_size=20))
         """
     )
-    assert plan.layers == ("LSTM(32, return_sequences=True)", "Dense(1)")
+    assert plan.layers == ("LSTM(32)", "Dense(1)")
     assert (plan.loss, plan.optimizer, plan.learning_rate) == ("mean_squared_error", "adam", 0.01)
     assert (plan.batch_size, plan.epochs) == (20, 15)
 
@@ -346,3 +346,27 @@ def test_a_loop_of_while_counts_its_epochs() -> None:
         """
     )
     assert (plan.epochs, plan.loss, plan.layers) == (11, "huber", ("Dense(1)",))
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [("h[:, -1]", "LSTM(8)"), ("h[:, -1, :]", "LSTM(8)"), ("h", "LSTM(8, return_sequences=True)")],
+)
+def test_the_last_step_of_a_recurrent_layer_is_one_vector(taken, expected):
+    code = f"""
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 8, batch_first=True)
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, x):
+        h, _ = self.lstm(x)
+        return self.head({taken})
+
+model = Net()
+"""
+    assert plan_from_code(code).layers == (expected, "Dense(1)")

@@ -66,6 +66,8 @@ def examine(content: bytes, name: str) -> Examined:
     relevance = judge(names, len(plan.layers))
     if relevance.reason:
         return Examined("no-deep-learning", relevance.reason, notes)
+    if not plan.layers:
+        return Examined("no-deep-learning", "no layers of a model stand in it", notes)
     if secrets := tuple(secret for cell, text in source.texts for secret in find_secrets(text, cell)):
         return Examined("quarantined", _name_secrets(secrets), notes, secrets=secrets)
     words = describe(source.summary, source.prose, name, plan)
