@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
-from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, named_samples, run_inputs
+from dlcodegen_local.outcome import named_samples
+from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, run_inputs
 from dlcodegen_local.project.layouts import render_project
 from dlcodegen_local.retrieval.index import Hit, SampleIndex
 from dlcodegen_local.retrieval.samples import Sample
