@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, with_labels
-from dlcodegen_local.generation.plan_layers import with_layers_of, with_plan_layers
+from dlcodegen_local.generation.plan_layers import with_layers_of, with_plan_layers, with_scaling_of
 from dlcodegen_local.generation.plan_values import (
     complete_fields,
     expected_defaults,
     mismatches,
+    replaced,
     with_defaults,
 )
 from dlcodegen_local.generation.results import Floor
@@ -29,6 +30,8 @@ PLANNED = "+plan"
 _NEAR = 0.1
 _PLAIN_COMPILE = ("loss=config.loss", "metrics=[config.metric]")
 _SINGLE_ANSWER = re.compile(r'Dense\(1, activation="sigmoid"\),?\s*\]')
+_AUGMENTED = re.compile(r"augment|flip|rotat|zoom|shear", re.IGNORECASE)
+_SIZES = ("image_size", "image_height", "image_width", "num_classes", "sequence_length")
 _READ_BY = ("train", "evaluate", "predict")
 
 
@@ -66,11 +69,14 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
     bodies.update(relabelled or {})
     own_model = bodies.get("model", "")
     made_of, bodies["model"] = _model(bodies, other, plan, is_tied=bool(relabelled))
+    if made_of != PLANNED:
+        bodies |= {name: _plain_calls(bodies[name]) for name in _READ_BY if bodies.get(name)}
     is_plain = made_of != PLANNED or all(text in own_model for text in _PLAIN_COMPILE)
     if bodies["model"] == own_model:
         is_plain = all(text in own_model for text in _PLAIN_COMPILE)
     if is_plain:
         expected |= _compiled_values(config, other, is_relabelled=relabelled is not None)
+    expected |= _sizes(config, other["config"], plan)
     if relabelled is not None and _label_loss(other) == SINGLE and "num_classes" in config_defaults(config):
         expected["num_classes"] = 2
     uses = frozenset[str]().union(*(config_uses(body) for body in bodies.values()))
@@ -115,6 +121,23 @@ def _compiled_values(config: str, floor: Mapping[str, str], *, is_relabelled: bo
     return values
 
 
+def _sizes(config: str, floor_config: str, plan: Plan) -> dict[str, int]:
+    """Return the sizes that the plan's shapes name, as the floor reads them."""
+    has, read = config_defaults(config), config_defaults(floor_config)
+    size = read.get("image_size")
+    read = {
+        **read,
+        "image_height": read.get("image_height", size),
+        "image_width": read.get("image_width", size),
+    }
+    stated = re.findall(r"\d+", f"{plan.dataset_input} {plan.dataset_output}")
+    return {
+        name: read[name]
+        for name in _SIZES
+        if isinstance(has.get(name), int) and str(read.get(name)) in stated and has[name] != read[name]
+    }
+
+
 def _model(
     bodies: Mapping[str, str], floor: Mapping[str, str], plan: Plan, *, is_tied: bool
 ) -> tuple[str, str]:
@@ -123,12 +146,30 @@ def _model(
     context = "\n\n\n".join(bodies.get(name, "") for name in ("imports", "config"))
     if not is_tied and mismatches("model", own, plan, {}, context) <= _NEAR:
         return PLANNED, own
-    filled = with_layers_of(own, floor["model"])
+    is_augmented = bool(_AUGMENTED.search(plan.preprocess))
+    filled = with_layers_of(own, floor["model"], is_augmented=is_augmented)
     if filled is not None and all(text in own for text in _PLAIN_COMPILE):
         return PLANNED, filled
     helpers = _helpers(bodies)
-    body = f"{helpers}\n\n\n{floor['model']}" if helpers else floor["model"]
+    scaled = with_scaling_of(floor["model"], own)
+    body = f"{helpers}\n\n\n{scaled}" if helpers else scaled
     return (f"{Floor.id}, *" if helpers else Floor.id), body
+
+
+def _plain_calls(body: str) -> str:
+    """Return a section that gives `build_model` its config alone, all that the floor's takes."""
+    tree = parse_module(body)
+    calls = [
+        node
+        for node in (ast.walk(tree) if tree else ())
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "build_model" and node.args
+    ]
+    places: list[tuple[ast.expr, str]] = [
+        (node, f"build_model({ast.unparse(node.args[0])})")
+        for node in calls
+        if len(node.args) > 1 or node.keywords
+    ]
+    return replaced(body, places)
 
 
 def _helpers(bodies: Mapping[str, str]) -> str:

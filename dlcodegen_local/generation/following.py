@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 from dlcodegen_local.generation.adapting import PLANNED, adapt
 from dlcodegen_local.generation.drafting import header_for
-from dlcodegen_local.generation.plan_values import mismatches
+from dlcodegen_local.generation.plan_values import differs_in_loss, mismatches
 from dlcodegen_local.generation.results import Floor, ReferenceSample
 from dlcodegen_local.generation.segments import cut_source, is_sound_script, reconcile
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.sections import Sections
 
-# What it costs a sample that its own model cannot hold the plan's layers, in distance to the plan.
-_FOREIGN_MODEL = 0.2
+# What it costs a sample, in distance to the plan, that its own model cannot hold the plan's layers, and that
+# it keeps another loss.
+_FOREIGN_MODEL = 0.3
+_OTHER_LOSS = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def follow(sample: ReferenceSample, requirement: str, plan: Plan, floor: Floor) 
     context = "\n\n\n".join(bodies.get(name, "") for name in ("imports", "config"))
     far = mismatches("model", bodies.get("model", ""), plan, {}, context)
     far += _FOREIGN_MODEL * provenance.get("model", "").startswith(Floor.id)
+    far += _OTHER_LOSS * differs_in_loss(bodies.get("config", ""), plan)
     faults = (not adapted.fits, bool(joined.missing), round(far, 1))
     bases = {name: Floor.id if by == Floor.id else origin for name, by in provenance.items()}
     return Follower(joined.sections.to_source(), provenance, bases, faults)

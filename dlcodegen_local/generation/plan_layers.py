@@ -13,7 +13,9 @@ from dlcodegen_local.plan.layer_words import LAYERS
 from dlcodegen_local.plan.layers import LayerCall, parse_layer
 from dlcodegen_local.plan.schema import Plan
 
-_PREPARING = ("Rescaling", "Normalization", "TextVectorization", "Random", "Resizing", "MelSpectrogram")
+_SCALING = re.compile(r"\b(Rescaling\((?:[^()]|\([^()]*\))*\))")
+_RANDOM = "Random"
+_PREPARING = ("Rescaling", "Normalization", "TextVectorization", _RANDOM, "Resizing", "MelSpectrogram")
 
 
 def with_layer_slot(model_body: str) -> str:
@@ -109,10 +111,11 @@ def _inside(node: ast.expr, other: ast.expr) -> bool:
     )
 
 
-def with_layers_of(model_body: str, other_body: str) -> str | None:
+def with_layers_of(model_body: str, other_body: str, *, is_augmented: bool = True) -> str | None:
     """Return a model section with the layers of another one's only `Sequential`.
 
-    What reads and prepares the input stays, and so does what compiles the model. None where either
+    What reads and prepares the input stays (random changes only where it `is_augmented`), and so does what
+    compiles the model. None where either
     section is written otherwise, or where something between input and output is used elsewhere.
     """
     lists = _layer_lists(other_body)
@@ -122,18 +125,18 @@ def with_layers_of(model_body: str, other_body: str) -> str | None:
     if not given or not all(isinstance(item, ast.Call) for item in lists[0].elts):
         return None
     own = _layer_lists(model_body)
-    filled = _fill_list(model_body, own[0], given) if len(own) == 1 else None
+    filled = _fill_list(model_body, own[0], given, is_augmented) if len(own) == 1 else None
     if not own:
         filled = _fill_chain(model_body, given)
     return filled if filled is not None and parse_module(filled) is not None else None
 
 
-def _fill_list(model_body: str, layers: ast.List, given: list[str]) -> str | None:
+def _fill_list(model_body: str, layers: ast.List, given: list[str], is_augmented: bool) -> str | None:
     own = _own_layers(model_body, layers)
     count = next((i for i, (name, _) in enumerate(own) if not _prepares(name)), len(own))
     if not count or not own[0][0]:
         return None
-    kept = [text for _, text in own[:count]]
+    kept = [text for name, text in own[:count] if is_augmented or not name.startswith(_RANDOM)]
     indent = " " * layers.elts[0].col_offset
     lines = "".join(f"{indent}{text},\n" for text in [*kept, *_like(given, own[0][1])])
     return replaced(model_body, [(layers, f"[\n{lines}{indent[:-4]}]")])
@@ -152,6 +155,8 @@ def _fill_chain(model_body: str, given: list[str]) -> str | None:
     dropped, kept = _names(body[start:end], ast.Store), _names(body[:start], ast.Store)
     rest = _names(body[end:], ast.Load)
     used = _names(body[:start], ast.Load) | rest
+    if any(_calls_on_tensors(node) for node in body[:start]):
+        return None
     if (rest & dropped) - {target} or kept - used - {source} or target not in dropped:
         return None
     indent = " " * first.col_offset
@@ -195,6 +200,12 @@ def _tensor_of(node: ast.stmt) -> str:
     return ""
 
 
+def _calls_on_tensors(node: ast.stmt) -> bool:
+    """Tell whether a statement is `x = block(x)`: a network of its own, which no other layers may follow."""
+    value = node.value if isinstance(node, ast.Assign) else None
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name)
+
+
 def _is_trunk(node: ast.stmt) -> bool:
     value = node.value if isinstance(node, ast.Assign) else None
     called = value.func if isinstance(value, ast.Call) else None
@@ -208,3 +219,21 @@ def _model_outputs(node: ast.stmt) -> str:
     if isinstance(value, ast.Call) and getattr(value.func, "attr", "") == "Model" and len(value.args) == 2:
         return getattr(value.args[1], "id", "")
     return ""
+
+
+def with_scaling_of(model_body: str, other_body: str) -> str:
+    """Return a model section that scales its input as another one does, which gets the same data."""
+    scaling = _SCALING.search(other_body)
+    if scaling is None or "Rescaling(" in model_body:
+        return model_body
+    layer = f"layers.{scaling.group(1)}"
+    listed = re.sub(
+        r"^( +)(layers\.Input\(.*\),)$", rf"\1\2\n\1{layer},", model_body, count=1, flags=re.MULTILINE
+    )
+    if listed != model_body and parse_module(listed) is not None:
+        return listed
+    head, found, tail = model_body.partition("inputs = layers.Input(")
+    line, _, rest = tail.partition("\n")
+    called = rest.replace("(inputs)", "(x)", 1)
+    text = f"{head}{found}{line}\n    x = {layer}(inputs)\n{called}"
+    return text if found and called != rest and parse_module(text) is not None else model_body
