@@ -1,12 +1,33 @@
-"""What the pipeline chooses between, and what it hands back."""
+"""What the pipeline chooses between, what it hands back, and whom it tells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.project.definition import Project
+from dlcodegen_local.retrieval.index import Hit
+from dlcodegen_local.retrieval.samples import Sample
 from dlcodegen_local.verification.report import Verification
+
+
+class Reporter(Protocol):
+    """Show a person what runs and how far it is."""
+
+    def stage(self, name: str) -> None:
+        """Begin a stage."""
+
+    def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
+        """Show `done` of `total` tokens at `rate` a second."""
+
+    def done(self, text: str) -> None:
+        """End the stage with what came of it."""
+
+    def note(self, text: str) -> None:
+        """Show a message that a person should not miss."""
+
+    def detail(self, text: str) -> None:
+        """Show a message for those who want to know everything."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,16 @@ class Outcome:
         )
 
 
+def is_compiled(provenance: Mapping[str, str]) -> bool:
+    """Tell whether the plan compiler wrote both the model and one of data and training.
+
+    What is left then is no project of the code model and the samples.
+    """
+    by = {name: source.split(",")[0].removesuffix("+plan") for name, source in provenance.items()}
+    own = {name for name, source in by.items() if source not in ("compiler", "computed")}
+    return bool(by) and "model" not in own and not {"data", "train"} <= own
+
+
 def merit(verification: Verification) -> tuple[bool, bool, float, int]:
     """Rank versions: without static errors, then with a smoke run passed, then by compliance and findings."""
     score = verification.compliance.score
@@ -70,3 +101,18 @@ def merit(verification: Verification) -> tuple[bool, bool, float, int]:
         1.0 if score is None else score,
         -len(verification.findings),
     )
+
+
+def named_samples(hits: Sequence[Hit]) -> dict[str, Sample]:
+    """Return the samples under the names that prompts and projects know them by.
+
+    That is the id; where two pools have a sample of one id, the later one's name ends in `-2`.
+    """
+    named: dict[str, Sample] = {}
+    for hit in hits:
+        name, number = hit.sample.id, 1
+        while name in named:
+            number += 1
+            name = f"{hit.sample.id}-{number}"
+        named[name] = hit.sample
+    return named

@@ -8,16 +8,17 @@ writes badly.
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from dlcodegen_local import __version__
 from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
 from dlcodegen_local.errors import GenerationError
+from dlcodegen_local.generation.following import by_ability, follow
 from dlcodegen_local.generation.llm import CodeLLM, Progress
 from dlcodegen_local.generation.repair import repair
 from dlcodegen_local.generation.results import Floor, GenerationSettings, StageResult
@@ -27,7 +28,7 @@ from dlcodegen_local.generation.stages import (
     template,
     template_rag_draft,
 )
-from dlcodegen_local.outcome import Candidate, Outcome, merit
+from dlcodegen_local.outcome import Candidate, Outcome, Reporter, is_compiled, merit, named_samples
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.planner.planner import Planner
 from dlcodegen_local.retrieval.index import Hit, SampleIndex
@@ -39,25 +40,11 @@ from dlcodegen_local.verification.verifier import Verifier
 
 IS_A_TASK = 0.5
 SURE_OF_THE_TASK = 0.6
-
-
-class Reporter(Protocol):
-    """Show a person what runs and how far it is."""
-
-    def stage(self, name: str) -> None:
-        """Begin a stage."""
-
-    def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
-        """Show `done` of `total` tokens at `rate` a second."""
-
-    def done(self, text: str) -> None:
-        """End the stage with what came of it."""
-
-    def note(self, text: str) -> None:
-        """Show a message that a person should not miss."""
-
-    def detail(self, text: str) -> None:
-        """Show a message for those who want to know everything."""
+# So many samples are looked at for one whose code can follow the plan.
+_CONSIDERED = 6
+# What is tried beside the given temperature where time does not matter; 1.5 is the paper's.
+_FURTHER_TEMPERATURES = (0.7, 1.5)
+_SPARE_SAMPLES = {"fast": 0, "normal": 1, "best": 3}
 
 
 @dataclass(frozen=True)
@@ -121,6 +108,7 @@ def run_inputs(request: Request, engines: Engines, config: PipelineConfig) -> di
         "temperature": generation.temperature,
         "seed": generation.seed,
         "max_repairs": generation.max_repairs,
+        "effort": generation.effort,
         "run": config.verification.run,
         "min_compliance": config.verification.min_compliance,
         "without": sorted(config.without),
@@ -157,21 +145,6 @@ def generate(
     )
 
 
-def named_samples(hits: Sequence[Hit]) -> dict[str, Sample]:
-    """Return the samples under the names that prompts and projects know them by.
-
-    That is the id; where two pools have a sample of one id, the later one's name ends in `-2`.
-    """
-    named: dict[str, Sample] = {}
-    for hit in hits:
-        name, number = hit.sample.id, 1
-        while name in named:
-            number += 1
-            name = f"{hit.sample.id}-{number}"
-        named[name] = hit.sample
-    return named
-
-
 class _Run:
     """Carry the engines, the record and the token count through the stages of one run."""
 
@@ -189,6 +162,7 @@ class _Run:
         self.record = record
         self.reporter = reporter
         self.tokens = 0
+        self._spare: list[Candidate] = []
 
     def make_plan(self) -> Plan:
         if self.request.plan is not None:
@@ -209,8 +183,14 @@ class _Run:
         return result.plan
 
     def retrieve(self, plan: Plan) -> list[Hit]:
+        """Return the best k samples; for a small model, of a few more those whose code can follow."""
         self.reporter.stage("retrieve")
-        hits = self.engines.index.search(plan, self.config.retrieval.k, framework=self.config.framework)
+        k, settings = self.config.retrieval.k, self._settings(plan)
+        is_small = settings.by_sections(self.engines.llm, settings.drafting)
+        count = max(k, _CONSIDERED) if is_small else k
+        hits = self.engines.index.search(plan, count, framework=self.config.framework)
+        if is_small:
+            hits = self._able_first(plan, hits)[:k]
         value = [
             {
                 "id": hit.sample.id,
@@ -230,19 +210,55 @@ class _Run:
                 self.reporter.note(f"{hit.sample.id} is {hit.topped_up}: {origin}")
         return hits
 
+    def _able_first(self, plan: Plan, hits: list[Hit]) -> list[Hit]:
+        """Return hits of the plan's category in the order of how well their code can follow the plan."""
+        floor = self._settings(plan).floor
+        assert floor is not None
+        own = [hit for hit in hits if not hit.topped_up]
+        names = list(named_samples(hits))
+        samples = [dataclasses.replace(hit.sample, id=name) for hit, name in zip(hits, names, strict=True)]
+        followers = [follow(sample, self.request.requirement, plan, floor) for sample in samples[: len(own)]]
+        order = by_ability(followers)
+        self._spare = [
+            Candidate("code-rag", follower.source, follower.provenance, follower.bases)
+            for place in order
+            if (follower := followers[place]) and follower.is_able and not is_compiled(follower.provenance)
+        ]
+        return [own[place] for place in order] + hits[len(own) :]
+
     def draft(self, plan: Plan, hits: list[Hit]) -> list[Candidate]:
         """Return the model's versions, best first: the merge, then the drafts it was made of."""
-        requirement, llm, settings = self.request.requirement, self.engines.llm, self._settings(plan)
         samples = [dataclasses.replace(sample, id=name) for name, sample in named_samples(hits).items()]
+        found: list[Candidate] = []
+        for round_, temperature in enumerate(self._temperatures()):
+            settings = dataclasses.replace(self._settings(plan), temperature=temperature)
+            found += self._drafted(plan, samples, settings, f" {round_ + 1}" if round_ else "")
+        return found
+
+    def _temperatures(self) -> tuple[float, ...]:
+        given = self.config.generation.temperature
+        further = _FURTHER_TEMPERATURES if self.config.generation.effort == "best" else ()
+        return (given, *(temperature for temperature in further if temperature != given))
+
+    def _drafted(
+        self, plan: Plan, samples: list[Sample], settings: GenerationSettings, mark: str
+    ) -> list[Candidate]:
+        """Return what the stages make at one temperature; `mark` tells their records apart."""
+        requirement, llm = self.request.requirement, self.engines.llm
         drafts: dict[str, StageResult] = {}
         if "code-rag" not in self.config.without:
-            self._write(drafts, "code-rag", lambda: code_rag_draft(requirement, plan, samples, llm, settings))
+            self._write(
+                drafts, "code-rag", mark, lambda: code_rag_draft(requirement, plan, samples, llm, settings)
+            )
         if "template-rag" not in self.config.without:
-            abstracted = self._stage("template", lambda: template(requirement, plan, samples, llm, settings))
+            abstracted = self._stage(
+                f"template{mark}", lambda: template(requirement, plan, samples, llm, settings)
+            )
             if abstracted is not None:
                 self._write(
                     drafts,
                     "template-rag",
+                    mark,
                     lambda: template_rag_draft(requirement, plan, abstracted, samples, llm, settings),
                 )
         if len(drafts) == 2 and "comparison" not in self.config.without:
@@ -250,18 +266,25 @@ class _Run:
             self._write(
                 drafts,
                 "merge",
+                mark,
                 lambda: comparative_merge(requirement, plan, first, second, llm, settings),
             )
         return [
             Candidate(origin, draft.source, draft.provenance, draft.bases)
             for origin in ("merge", "code-rag", "template-rag")
-            if (draft := drafts.get(origin)) is not None and draft.source and not _is_compiled(draft)
+            if (draft := drafts.get(origin)) and draft.source and not is_compiled(draft.provenance)
         ]
 
     def choose(self, plan: Plan, candidates: list[Candidate]) -> tuple[Candidate, Verification]:
-        """Return the first version that passes; repaired ones come before the drafts, the compiler last."""
+        """Return the first version that passes, with all the time the best that does; the compiler is last.
+
+        Repaired ones come before the drafts, and these before samples that the model did not touch.
+        """
         tried: set[str] = set()
-        for rank, candidate in enumerate(candidates):
+        effort = self.config.generation.effort
+        survivors: list[tuple[Candidate, Verification]] = []
+        spare = [] if self.config.without else self._spare[: _SPARE_SAMPLES[effort]]
+        for rank, candidate in enumerate((*candidates, *spare)):
             if candidate.source in tried:
                 continue
             tried.add(candidate.source)
@@ -269,7 +292,11 @@ class _Run:
             if rank == 0:
                 candidate, verification = self._repaired(plan, candidate, verification)
             if self._survives(verification):
-                return candidate, verification
+                survivors.append((candidate, verification))
+            if survivors and effort != "best":
+                break
+        if survivors:
+            return max(survivors, key=lambda survivor: merit(survivor[1]))
         self.reporter.stage("compile")
         source = compile_plan(plan, self.config.framework)
         provenance = dict.fromkeys(Sections.parse(source).bodies, "compiler")
@@ -319,8 +346,10 @@ class _Run:
         self.reporter.done(f"{errors or 'no'} static errors, {followed}, smoke run {smoke}{detail}")
         return verification
 
-    def _write(self, drafts: dict[str, StageResult], origin: str, write: Callable[[], StageResult]) -> None:
-        result = self._stage(origin, write)
+    def _write(
+        self, drafts: dict[str, StageResult], origin: str, mark: str, write: Callable[[], StageResult]
+    ) -> None:
+        result = self._stage(f"{origin}{mark}", write)
         if result is not None:
             drafts[origin] = result
 
@@ -347,7 +376,7 @@ class _Run:
         cuts = [note for budget in result.budgets for note in budget.notes()]
         for note in result.notes:
             (self.reporter.note if note in cuts else self.reporter.detail)(note)
-        self.reporter.done(_account(result))
+        self.reporter.done(result.account())
         return result
 
     def _settings(self, plan: Plan) -> GenerationSettings:
@@ -356,6 +385,7 @@ class _Run:
             temperature=generation.temperature,
             seed=generation.seed,
             merge=generation.merge,
+            max_retry_tokens=0 if generation.effort == "fast" else GenerationSettings.max_retry_tokens,
             on_progress=self._show,
             floor=Floor(compile_plan(plan, self.config.framework), plan),
         )
@@ -364,20 +394,3 @@ class _Run:
         self.reporter.progress(
             progress.kind, progress.tokens, progress.total, progress.tokens_per_second, progress.seconds_left
         )
-
-
-def _is_compiled(draft: StageResult) -> bool:
-    """Tell whether nothing in a draft is of the model or of a sample."""
-    sources = {source.removesuffix("+plan") for source in draft.provenance.values()}
-    return bool(sources) and sources <= {Floor.id, "computed"}
-
-
-def _account(result: StageResult) -> str:
-    """Say what a stage read and wrote, and which share of its sections is the model's own."""
-    own = sum(source == "model" for source in result.provenance.values())
-    parts = [f"{result.prompt_tokens} tokens read", f"{result.completion_tokens} written"]
-    if result.completion_seconds > 0 and result.completion_tokens:
-        parts.append(f"{result.completion_tokens / result.completion_seconds:.0f} tokens/s")
-    if result.provenance:
-        parts.append(f"{own} of {len(result.provenance)} sections by the model")
-    return ", ".join(parts)

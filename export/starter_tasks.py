@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.errors import DlcodegenError
-from dlcodegen_local.generation import plan_values, prompts
+from dlcodegen_local.generation import plan_layers, plan_values, prompts
 from dlcodegen_local.generation.llm import Prompt
 from dlcodegen_local.generation.repair import describe
 from dlcodegen_local.generation.syntax import config_defaults
@@ -124,7 +124,7 @@ def template_body(name: str, body: str, plan: Plan, others: frozenset[str] = fro
     """Return the template of a section: slots for hyperparameters, sizes, `others`, and for layers."""
     if name == "config":
         return plan_values.with_slots(body, _HYPERPARAMETERS | plan_values.plan_sizes(plan).keys() | others)
-    return plan_values.with_layer_slot(body) if name == "model" else body
+    return plan_layers.with_layer_slot(body) if name == "model" else body
 
 
 class TaskMaker:

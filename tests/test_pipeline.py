@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
-from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, named_samples, run_inputs
+from dlcodegen_local.outcome import is_compiled, named_samples
+from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, run_inputs
 from dlcodegen_local.project.layouts import render_project
 from dlcodegen_local.retrieval.index import Hit, SampleIndex
 from dlcodegen_local.retrieval.samples import Sample
@@ -49,11 +50,20 @@ def make_sample(name: str, source: str) -> Sample:
     )
 
 
-def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=frozenset(), samples=None):
+def run(
+    tmp_path: Path,
+    llm: ScriptedLLM,
+    *,
+    sandbox=None,
+    plan=PLAN,
+    without=frozenset(),
+    samples=None,
+    effort="normal",
+):
     config = PipelineConfig(
         planner=PlannerConfig(tmp_path),
         retrieval=RetrievalConfig((), tmp_path),
-        generation=GenerationConfig(model=Path("scripted.gguf")),
+        generation=GenerationConfig(model=Path("scripted.gguf"), effort=effort),
         verification=VerificationConfig(run=sandbox is not None),
         without=without,
     )
@@ -103,6 +113,13 @@ def test_what_only_the_compiler_wrote_is_labelled_so(tmp_path):
     outcome, _, _, _ = run(tmp_path, ScriptedLLM(["no code"]), samples=samples)
     assert outcome.origin == "compiler" and outcome.verification.static_ok
     assert outcome.licences == {} and outcome.pools == {}
+
+
+def test_a_project_whose_model_and_data_the_compiler_wrote_is_the_compiler_s():
+    ours = dict.fromkeys(("config", "data", "train", "predict"), "sample:first")
+    assert not is_compiled({**ours, "model": "compiler"})
+    assert not is_compiled({**dict.fromkeys(ours, "compiler"), "model": "sample:first+plan"})
+    assert is_compiled({**ours, "model": "compiler, sample:first", "train": "compiler"})
 
 
 def whole(answers) -> ScriptedLLM:
@@ -225,6 +242,25 @@ def test_a_plan_without_content_still_gives_a_project(tmp_path):
     outcome, _, _, _ = run(tmp_path, whole(["no"]), plan=empty)
     assert outcome.origin == "compiler"
     assert outcome.verification.static_ok
+
+
+def test_with_all_the_time_the_verifier_picks_among_several_temperatures(tmp_path):
+    poor = TABLE.replace("batch_size: int = 32", "batch_size: int = 5")
+    llm = whole([fenced(poor)] * 3 + [fenced(TABLE)])
+    outcome, reporter, _, _ = run(tmp_path, llm, effort="best")
+    assert outcome.verification.compliance.score == 1.0
+    assert {"code-rag", "code-rag 2", "code-rag 3"} <= set(reporter.stages)
+    assert {sampling.temperature for sampling in llm.samplings} == {0.0, 0.7, 1.5}
+
+
+def test_in_haste_a_section_is_written_once(tmp_path):
+    counts = {}
+    for effort in ("fast", "normal"):
+        (tmp_path / effort).mkdir()
+        llm = ScriptedLLM(["x = ("])
+        run(tmp_path / effort, llm, effort=effort, plan=dataclasses.replace(PLAN, epochs=7))
+        counts[effort] = len(llm.samplings)
+    assert counts["fast"] < counts["normal"]
 
 
 @pytest.mark.smoke

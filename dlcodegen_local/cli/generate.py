@@ -1,7 +1,7 @@
 """`dlcodegen generate`: requirement to project."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -85,6 +85,12 @@ _STAGES = ("comparison", "code-rag", "template-rag")
     show_default=True,
     help="The share of the plan that a draft must follow.",
 )
+@click.option("--fast", is_flag=True, help="One try: the likeliest answers only, nothing is written twice.")
+@click.option(
+    "--best",
+    is_flag=True,
+    help="Try several temperatures and samples; the verifier picks. Takes thrice the time.",
+)
 @click.option("--no-run", is_flag=True, help="Leave the smoke run out (the project is then unproven).")
 @click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
 @click.option(
@@ -128,6 +134,12 @@ def command(requirement: str | None, output: Path, batch: Path | None, **flags: 
     return 0 if outcome.verification.ok else 1
 
 
+def _effort(*, fast: bool, best: bool) -> Literal["fast", "normal", "best"]:
+    if fast and best:
+        raise ConfigError("--fast and --best exclude each other", hint="leave one out")
+    return "fast" if fast else "best" if best else "normal"
+
+
 def _left_out(stages: str) -> frozenset[str]:
     without = frozenset(filter(None, stages.split(",")))
     if unknown := sorted(without - set(_STAGES)):
@@ -158,6 +170,7 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
             seed=flags["seed"],
             threads=flags["threads"],
             max_repairs=flags["repairs"],
+            effort=_effort(fast=flags["fast"], best=flags["best"]),
         ),
         verification=VerificationConfig(**verification),
         without=without,

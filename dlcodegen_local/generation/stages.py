@@ -112,7 +112,8 @@ def template_rag_draft(
         own_plan = next((item.plan for item in ground if _origin(item) == owner), None)
         base = Base(sections.bodies, fallback, template_result.provenance, own_plan, "template")
         draft = draft_by_sections(log, requirement, plan, base)
-        return log.result(draft.source, draft.provenance, template_result.bases)
+        floors = {name: Floor.id for name, by in draft.provenance.items() if by == Floor.id}
+        return log.result(draft.source, draft.provenance, {**template_result.bases, **floors})
     materials = {"template": template_result.source, "requirement": requirement}
     source = _write_script(
         log, materials, lambda kept: template_rag_prompt(kept["requirement"], plan, kept["template"])
@@ -131,8 +132,11 @@ def _origin(sample: ReferenceSample) -> str:
 
 
 def _bases(provenance: Mapping[str, str], shown: ReferenceSample, ground: ReferenceSample) -> dict[str, str]:
-    """Say what each section was written after: the model's after what was shown."""
-    return {name: _origin(shown if by == MODEL else ground) for name, by in provenance.items()}
+    """Say what each section was written after: the model's after what was shown, the floor's after itself."""
+    return {
+        name: Floor.id if by == Floor.id else _origin(shown if by == MODEL else ground)
+        for name, by in provenance.items()
+    }
 
 
 def _filled(template_result: StageResult, samples: Sequence[ReferenceSample]) -> Sections | None:

@@ -1,0 +1,204 @@
+"""A sample's sections brought to a plan without a model: values, labels, layers.
+
+Guarantees that what comes back parses, and that every section that changed is named with what it was
+made of. Where the sample's own model cannot hold the plan's layers, the floor's model stands in for it,
+with those functions of the sample's that its other sections call.
+"""
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, with_labels
+from dlcodegen_local.generation.plan_layers import with_layers_of, with_plan_layers, with_scaling_of
+from dlcodegen_local.generation.plan_values import (
+    complete_fields,
+    expected_defaults,
+    mismatches,
+    replaced,
+    with_defaults,
+)
+from dlcodegen_local.generation.results import Floor
+from dlcodegen_local.generation.syntax import config_defaults, config_uses, names_of, parse_module
+from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.plan.vocabulary import canonical_loss, canonical_metric
+from dlcodegen_local.sections import Sections
+
+PLANNED = "+plan"
+_NEAR = 0.1
+_PLAIN_COMPILE = ("loss=config.loss", "metrics=[config.metric]")
+_SINGLE_ANSWER = re.compile(r'Dense\(1, activation="sigmoid"\),?\s*\]')
+_AUGMENTED = re.compile(r"augment|flip|rotat|zoom|shear", re.IGNORECASE)
+_SIZES = ("image_size", "image_height", "image_width", "num_classes", "sequence_length")
+_READ_BY = ("train", "evaluate", "predict")
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Hold sections that follow a plan as far as they can.
+
+    `origins` names the sections that changed, with `+plan` for the sample's own with values of the plan, else
+    with what they are made of. `expected` are the defaults that Config now has. With `is_tied` labels have
+    another form than in the sample: its own config and model no longer fit.
+    """
+
+    sections: Sections
+    origins: Mapping[str, str] = field(default_factory=dict)
+    expected: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    is_tied: bool = False
+    fits: bool = True
+
+
+def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | None) -> Adapted:
+    """Bring a sample's sections to a plan; `own_plan` is the plan that they carry out as they are."""
+    bodies = dict(sections.bodies)
+    config = bodies.get("config", "")
+    expected, notes = expected_defaults(plan, config, own_plan)
+    if floor is None:
+        filled = with_plan_layers(bodies.get("model", ""), plan)
+        if filled is not None:
+            bodies["model"] = filled
+        bodies["config"] = with_defaults(config, expected)
+        return Adapted(Sections(sections.header, bodies), _changed(sections, bodies), expected, notes)
+    other = Sections.parse(floor.source).bodies
+    present = canonical_loss(str(config_defaults(config).get("loss", "")))
+    relabelled = with_labels(bodies, present, _label_loss(other))
+    bodies.update(relabelled or {})
+    own_model = bodies.get("model", "")
+    made_of, bodies["model"] = _model(bodies, other, plan, is_tied=bool(relabelled))
+    if made_of != PLANNED:
+        bodies |= {name: _plain_calls(bodies[name]) for name in _READ_BY if bodies.get(name)}
+    is_plain = made_of != PLANNED or all(text in own_model for text in _PLAIN_COMPILE)
+    if bodies["model"] == own_model:
+        is_plain = all(text in own_model for text in _PLAIN_COMPILE)
+    if is_plain:
+        expected |= _compiled_values(config, other, is_relabelled=relabelled is not None)
+    expected |= _sizes(config, other["config"], plan)
+    if relabelled is not None and _label_loss(other) == SINGLE and "num_classes" in config_defaults(config):
+        expected["num_classes"] = 2
+    uses = frozenset[str]().union(*(config_uses(body) for body in bodies.values()))
+    bodies["config"], added = complete_fields(with_defaults(config, expected), uses, [other["config"]])
+    notes = (*notes, *([f"[config] completed with {', '.join(added)}"] if added else []))
+    origins = _changed(sections, bodies)
+    if "model" in origins:
+        origins["model"] = made_of
+    fits = relabelled is not None or _are_alike(present, _label_loss(other))
+    return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits)
+
+
+def _are_alike(present: str, wanted: str) -> bool:
+    """Tell whether labels for one loss mean the same as labels for another: classes, or numbers."""
+    if (present, wanted) == (WHOLE, ONE_HOT):
+        return True
+    return not {present, wanted} & {WHOLE, ONE_HOT, SINGLE}
+
+
+def _changed(sections: Sections, bodies: Mapping[str, str]) -> dict[str, str]:
+    return {name: PLANNED for name, body in bodies.items() if body != sections.bodies.get(name)}
+
+
+def _label_loss(floor: Mapping[str, str]) -> str:
+    """Return the loss of classes whose labels the floor's model needs, or its loss where there are none."""
+    if _SINGLE_ANSWER.search(floor["model"]):
+        return SINGLE
+    return canonical_loss(str(config_defaults(floor["config"]).get("loss", "")))
+
+
+def _compiled_values(config: str, floor: Mapping[str, str], *, is_relabelled: bool) -> dict[str, Any]:
+    """Return loss and metric as the floor names them, where the labels allow it."""
+    has, wanted = config_defaults(config), config_defaults(floor["config"])
+    values: dict[str, Any] = {}
+    present, loss = (canonical_loss(str(table.get("loss", ""))) for table in (has, wanted))
+    is_free = is_relabelled or present not in (WHOLE, SINGLE, ONE_HOT)
+    if "loss" in has and loss and loss != present and is_free:
+        values["loss"] = wanted["loss"]
+    metric = str(wanted.get("metric", ""))
+    if "metric" in has and metric and canonical_metric(metric) != canonical_metric(str(has["metric"])):
+        values["metric"] = metric
+    return values
+
+
+def _sizes(config: str, floor_config: str, plan: Plan) -> dict[str, int]:
+    """Return the sizes that the plan's shapes name, as the floor reads them."""
+    has, read = config_defaults(config), config_defaults(floor_config)
+    size = read.get("image_size")
+    read = {
+        **read,
+        "image_height": read.get("image_height", size),
+        "image_width": read.get("image_width", size),
+    }
+    stated = re.findall(r"\d+", f"{plan.dataset_input} {plan.dataset_output}")
+    return {
+        name: read[name]
+        for name in _SIZES
+        if isinstance(has.get(name), int) and str(read.get(name)) in stated and has[name] != read[name]
+    }
+
+
+def _model(
+    bodies: Mapping[str, str], floor: Mapping[str, str], plan: Plan, *, is_tied: bool
+) -> tuple[str, str]:
+    """Return the model section for the plan, and what it is made of; the sample's own comes first."""
+    own = bodies.get("model", "")
+    context = "\n\n\n".join(bodies.get(name, "") for name in ("imports", "config"))
+    if not is_tied and mismatches("model", own, plan, {}, context) <= _NEAR:
+        return PLANNED, own
+    is_augmented = bool(_AUGMENTED.search(plan.preprocess))
+    filled = with_layers_of(own, floor["model"], is_augmented=is_augmented)
+    if filled is not None and all(text in own for text in _PLAIN_COMPILE):
+        return PLANNED, filled
+    helpers = _helpers(bodies)
+    scaled = with_scaling_of(floor["model"], own)
+    body = f"{helpers}\n\n\n{scaled}" if helpers else scaled
+    return (f"{Floor.id}, *" if helpers else Floor.id), body
+
+
+def _plain_calls(body: str) -> str:
+    """Return a section that gives `build_model` its config alone, all that the floor's takes."""
+    tree = parse_module(body)
+    calls = [
+        node
+        for node in (ast.walk(tree) if tree else ())
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "build_model" and node.args
+    ]
+    places: list[tuple[ast.expr, str]] = [
+        (node, f"build_model({ast.unparse(node.args[0])})")
+        for node in calls
+        if len(node.args) > 1 or node.keywords
+    ]
+    return replaced(body, places)
+
+
+def _helpers(bodies: Mapping[str, str]) -> str:
+    """Return what the sections after the model need of it, apart from `build_model` itself."""
+    tree = parse_module(bodies.get("model", ""))
+    wanted = set[str]().union(*(names_of(bodies.get(name, ""))[1] for name in _READ_BY))
+    kept: dict[int, str] = {}
+    changed = True
+    while tree and changed:
+        changed = False
+        for place, node in enumerate(tree.body):
+            names = _bound(node)
+            if place in kept or "build_model" in names or not names & wanted:
+                continue
+            kept[place] = _text(bodies["model"], node)
+            wanted |= names_of(kept[place])[1]
+            changed = True
+    return "\n\n\n".join(kept[place] for place in sorted(kept))
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _text(source: str, node: ast.stmt) -> str:
+    """Return the code of a statement, its decorators too."""
+    decorators = getattr(node, "decorator_list", [])
+    first = min([node.lineno, *(item.lineno for item in decorators)])
+    return "\n".join(source.split("\n")[first - 1 : node.end_lineno])

@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import pytest
+
+from dlcodegen_local.compiler import compile_plan
+from dlcodegen_local.generation.adapting import adapt
+from dlcodegen_local.generation.following import by_ability, follow
+from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, with_labels
+from dlcodegen_local.generation.plan_layers import with_layers_of, with_scaling_of
+from dlcodegen_local.generation.results import Floor
+from dlcodegen_local.generation.syntax import config_defaults, parse_module
+from dlcodegen_local.sections import Sections
+from tests.generation.scripts import OTHER_PLAN, PLAN, TABLE, PooledSample, section
+
+FLOOR = Floor(compile_plan(OTHER_PLAN), OTHER_PLAN)
+FLOOR_MODEL = section(FLOOR.source, "model")
+CHAIN = '''def build_model(config):
+    """Return the model."""
+    inputs = keras.layers.Input(shape=(4,))
+    x = keras.layers.Normalization()(inputs)
+    x = keras.layers.Dense(8)(x)
+    x = keras.layers.Dense(4)(x)
+    outputs = keras.layers.Dense(1)(x)
+    model = keras.Model(inputs, outputs)
+    model.compile(loss=config.loss, metrics=[config.metric])
+    return model'''
+
+
+def test_a_sample_takes_on_the_layers_and_values_of_a_plan():
+    adapted = adapt(Sections.parse(TABLE), PLAN, OTHER_PLAN, FLOOR)
+    assert set(adapted.origins) == {"config", "model"} and set(adapted.origins.values()) == {"+plan"}
+    assert "keras.layers.Dropout(0.5)" in adapted.sections.bodies["model"]
+    assert "Return the model." in adapted.sections.bodies["model"]
+    assert config_defaults(adapted.sections.bodies["config"])["num_classes"] == 5
+    assert adapted.fits and not adapted.is_tied
+
+
+def test_a_chain_of_calls_takes_on_other_layers():
+    filled = with_layers_of(CHAIN, FLOOR_MODEL)
+    assert filled is not None and parse_module(filled) is not None
+    assert "Normalization()(inputs)" in filled and "outputs = keras.layers.Dense(config.num_classes" in filled
+    assert "Dense(8)" not in filled and "keras.layers.Dropout(0.5)(x)" in filled
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x = keras.layers.Normalization()(inputs)", "x = backbone(inputs)"),
+        ("return model", "model.extra = x\n    return model"),
+        ("keras.Model(inputs, outputs)", "Network(config)"),
+    ],
+)
+def test_a_model_of_another_kind_is_not_filled(old, new):
+    assert with_layers_of(CHAIN.replace(old, new), FLOOR_MODEL) is None
+
+
+def test_where_the_model_cannot_be_filled_the_floor_s_stands_in_with_what_the_others_call():
+    own = "def shape(rows):\n    return rows\n\n\ndef build_model(config):\n    return Network(config)"
+    source = TABLE.replace(section(TABLE, "model"), own).replace("np.asarray(x)", "shape(x)")
+    adapted = adapt(Sections.parse(source), PLAN, OTHER_PLAN, FLOOR)
+    assert adapted.origins["model"] == "compiler, *"
+    assert adapted.sections.bodies["model"].startswith("def shape(rows)")
+    assert "Network" not in adapted.sections.bodies["model"]
+
+
+def test_the_floor_s_model_scales_as_the_sample_s_did():
+    scaled = with_scaling_of(FLOOR_MODEL, "keras.layers.Rescaling(1.0 / 255),")
+    assert "layers.Rescaling(1.0 / 255)," in scaled and parse_module(scaled) is not None
+    assert with_scaling_of(FLOOR_MODEL, CHAIN) == FLOOR_MODEL
+
+
+def test_one_hot_labels_become_numbers():
+    bodies = {
+        "data": "batches = load(folder, label_mode='categorical')\ny = tf.one_hot(labels, 3)",
+        "evaluate": "truth = labels.numpy().argmax(axis=1)\nfound = model.predict(x).argmax(axis=1)",
+    }
+    whole = with_labels(bodies, ONE_HOT, WHOLE)
+    assert whole is not None and whole["data"] == 'batches = load(folder, label_mode="int")\ny = labels'
+    assert whole["evaluate"] == "truth = labels.numpy()\nfound = model.predict(x).argmax(axis=1)"
+    single = with_labels(bodies, ONE_HOT, SINGLE)
+    assert single is not None and "(model.predict(x) > 0.5).astype(int).ravel()" in single["evaluate"]
+    assert with_labels(bodies, SINGLE, ONE_HOT) is None
+    assert with_labels({"data": "x = 1"}, ONE_HOT, WHOLE) is None
+    assert with_labels(bodies, WHOLE, WHOLE) == {}
+
+
+def test_the_sample_that_can_follow_the_plan_comes_first():
+    stranger = TABLE.replace('"sparse_categorical_crossentropy"', '"huber"')
+    samples = [PooledSample("numbers", stranger), PooledSample("classes", TABLE)]
+    followers = [follow(sample, "Classify rows", OTHER_PLAN, FLOOR) for sample in samples]
+    assert by_ability(followers) == [1, 0]
+    best = followers[1]
+    assert best is not None and best.is_able
+    assert best.provenance["model"] == "sample:classes+plan" and best.bases["train"] == "sample:classes"
+    assert by_ability([None, best]) == [0, 1]
+    assert follow(replace(samples[0], source="x = 1"), "", OTHER_PLAN, FLOOR) is None
