@@ -15,18 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.chat import CHAT_FORMATS, detect_family, render
-from dlcodegen_local.generation.decoding import TextStream, TokenChooser, log_softmax
+from dlcodegen_local.generation.decoding import TextStream, TokenChooser
 from dlcodegen_local.generation.gguf_header import read_header
 from dlcodegen_local.generation.llm import Completion, FinishReason, ModelInfo, Progress, Prompt, Sampling
 from dlcodegen_local.generation.lookup import Choose, LookupWriter
 from dlcodegen_local.generation.memory import choose_context
 from dlcodegen_local.generation.native import NativeModel
 from dlcodegen_local.generation.pace import Pace, default_pace, find_pace
+from dlcodegen_local.generation.scoring import ChunkScorer
 
 OnProgress = Callable[[Progress], None]
 
@@ -151,31 +150,20 @@ class LlamaCppLLM:
                 hint="use a model with a longer context",
             )
         self._read(input_ids, None)
-        first = log_softmax(self._native.logits(-1))
-        scores: list[float] = []
-        for answer in answers:
-            if not answer:
-                scores.append(-np.inf)
-                continue
-            log_probs = [float(first[answer[0]])]
-            if not self._native.forget(len(input_ids)):
-                self._read_tokens = []
-                self._read(input_ids, None)
-            for at in range(0, len(answer) - 1, self._pace.chunk_tokens):
-                chunk = answer[at : min(at + self._pace.chunk_tokens, len(answer) - 1)]
-                self._native.decode(chunk, len(input_ids) + at, all_logits=True)
-                targets = answer[at + 1 : at + 1 + len(chunk)]
-                log_probs += [
-                    float(log_softmax(self._native.logits(i))[target]) for i, target in enumerate(targets)
-                ]
-            scores.append(sum(log_probs) / len(log_probs))
-        return tuple(scores)
+        scorer = ChunkScorer(
+            self._native, len(input_ids), self._pace.chunk_tokens, lambda: self._read_anew(input_ids)
+        )
+        return tuple(scorer.score(answer) for answer in answers)
 
     def _input_ids(self, prompt: Prompt) -> list[int]:
         ids = self._native.start_tokens()
         for index, piece in enumerate(render(prompt, self._info.chat_format)):
             ids += self._native.tokenize(piece.text, special=piece.is_marker, after_line=index > 0)
         return ids
+
+    def _read_anew(self, input_ids: list[int]) -> None:
+        self._read_tokens = []
+        self._read(input_ids, None)
 
     def _read(self, input_ids: list[int], on_progress: OnProgress | None) -> int:
         """Read a prompt so that the logits of its end are there; returns the tokens not read again."""

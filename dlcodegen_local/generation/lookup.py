@@ -25,8 +25,8 @@ _MAX_PLACES = 32
 _RESYNC_WINDOW = 8
 MAX_DRAFT = 31
 _KINDS = (_NGRAM, 8, 16)
-_DECAY = 0.97
-_PRIOR_ACCEPTED, _PRIOR_TRIED = 1.0, 2.0
+_DECAY = 0.985
+_PRIOR_ACCEPTED, _PRIOR_TRIED = 1.0, 1.2
 _ALLOWED_LOSS = 0.02
 _FREE_STEPS = 2.0
 
@@ -220,9 +220,10 @@ class LookupWriter:
         accepted = len(new) - 1
         self.drafted_tokens += count
         self.accepted_tokens += accepted
-        if match:
-            right = foretold[accepted : accepted + 1] == new[-1:]
-            self._length.watch(match, accepted + right, len(new) if accepted < max(count, 1) else accepted)
+        if match and foretold:
+            compared = min(len(foretold), len(new))
+            wrong = next((i for i in range(compared) if foretold[i] != new[i]), None)
+            self._length.watch(match, *((compared, compared) if wrong is None else (wrong, wrong + 1)))
         self._length.spend(len(new), count, retries)
         return new
 

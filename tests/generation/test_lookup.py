@@ -1,54 +1,14 @@
-from collections.abc import Sequence
-
-import numpy as np
 import pytest
 
 from dlcodegen_local.generation.decoding import TokenChooser
 from dlcodegen_local.generation.llm import Sampling
 from dlcodegen_local.generation.lookup import DraftLength, LookupWriter, PromptLookup, Steps
+from tests.generation.table_model import END, TableModel
 
-VOCABULARY, END = 64, 63
 FAST = Steps({1: 46.0, 2: 50.0, 4: 55.0, 8: 60.0, 16: 80.0}, {})
 SLOW = Steps({1: 46.0, 2: 92.0, 4: 184.0, 8: 368.0}, {})
 SOURCE = [*range(5, 45)]
 COPYING = [*SOURCE, 50, 5, 6, 7]
-
-
-class TableModel:
-    """A model whose next token depends on the last two, and which notices a cache that is out of step.
-
-    Logits of batches of several tokens are off by up to `noise`.
-    """
-
-    def __init__(self, seed: int = 0, noise: float = 0.0, favour: Sequence[int] = ()) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._table = self._rng.normal(size=(VOCABULARY, VOCABULARY, VOCABULARY)).astype(np.float32)
-        for first, second, third in zip(favour, favour[1:], favour[2:], strict=False):
-            self._table[first, second, third] += 9
-        self._noise = noise
-        self.read: list[int] = []
-        self.steps = 0
-
-    def decode(self, tokens: Sequence[int], position: int, *, all_logits: bool = False) -> None:
-        assert position == len(self.read)
-        start = len(self.read)
-        self.read += tokens
-        self.steps += 1
-        noise = self._noise if len(tokens) > 1 else 0.0
-        rows = [self._table[self.read[i - 1], self.read[i]] for i in range(start, len(self.read))]
-        self._rows = [row + self._rng.uniform(-noise, noise, VOCABULARY).astype(np.float32) for row in rows]
-        self._has_all = all_logits
-
-    def logits(self, index: int) -> np.ndarray:
-        assert self._has_all or index == -1
-        return self._rows[index]
-
-    def forget(self, position: int) -> bool:
-        del self.read[position:]
-        return True
-
-    def is_end(self, token: int) -> bool:
-        return token == END
 
 
 def written(steps, sampling, *, seed=0, noise=0.0, favour=(), prompt=tuple(SOURCE), limit=60):
