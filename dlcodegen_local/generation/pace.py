@@ -2,7 +2,8 @@
 
 Guarantees that a model is measured once a machine, and that everything which follows from the clock
 is in the `Pace`: with the same one the same question gets the same answer. A cached one that is
-damaged is measured anew. What was measured beside other work stays; remove the file to repeat it.
+damaged is measured anew. Beside other work it is processor time that is measured, and the threads stay
+as they were; remove the file to repeat it.
 """
 
 import contextlib
@@ -29,7 +30,9 @@ _ROUNDS = 3
 _LEAST_MS = 100.0
 _ENOUGH_MS = 1500.0
 _LONGEST_STEP_MS = 1000.0
+_LONGEST_CHUNK_MS = 2000.0
 _CLEARLY = 0.95
+_DISTURBED = 1.3
 _START = 64
 
 
@@ -114,13 +117,18 @@ def measure_pace(model: NativeModel, default: Pace, n_threads: int | None = None
         return default
     model.decode(tokens[:_START], 0)
     stand = _Stand(model, tokens[_START:])
-    threads = default.threads if n_threads else _threads(stand, default)
+    stand.look_around(default.threads[0])
+    is_fixed = n_threads is not None or stand.is_disturbed
+    threads = default.threads if is_fixed else _threads(stand)
     model.set_threads(*threads)
-    milliseconds = {size: stand.milliseconds(size) for size in _SIZES}
-    usable = [size for size in _SIZES if size == 1 or milliseconds[size] <= _LONGEST_STEP_MS]
-    noise = stand.noise(usable)
-    steps = Steps({size: round(milliseconds[size], 3) for size in usable}, noise)
-    chunk = _chunk(stand, default, room)
+    milliseconds = {1: round(stand.milliseconds(1, threads[0]), 3)}
+    for size in _SIZES[1:]:
+        taken = stand.milliseconds(size, threads[1])
+        if taken > _LONGEST_STEP_MS:
+            break
+        milliseconds[size] = round(taken, 3)
+    steps = Steps(milliseconds, stand.noise(list(milliseconds)))
+    chunk = _chunk(stand, default, room, threads[1])
     model.forget(0)
     return Pace(threads, chunk, steps)
 
@@ -130,19 +138,27 @@ class _Stand:
 
     def __init__(self, model: NativeModel, tokens: list[int]) -> None:
         self.model = model
+        self.is_disturbed = False
         self._tokens = tokens
 
-    def milliseconds(self, size: int) -> float:
+    def look_around(self, threads: int) -> None:
+        """Find out whether other work takes the processor away: steps then take longer than they work."""
+        by_clock = self.milliseconds(1, threads)
+        self.is_disturbed = True
+        self.is_disturbed = by_clock > _DISTURBED * self.milliseconds(1, threads)
+
+    def milliseconds(self, size: int, threads: int) -> float:
         """Return the shortest time of a step of `size` tokens; short ones are tried more often."""
         best, spent, tried = float("inf"), 0.0, 0
         while spent < _LEAST_MS or (tried < _ROUNDS and spent < _ENOUGH_MS):
             tried += 1
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), time.process_time()
             self.model.decode(self._tokens[:size], _START, all_logits=True)
             self.model.logits(-1)
-            taken = (time.perf_counter() - start) * 1000
+            taken, worked = time.perf_counter() - start, (time.process_time() - worked) / threads
             self.model.forget(_START)
-            best, spent = min(best, taken), spent + taken
+            best = min(best, 1000 * (worked if self.is_disturbed else taken))
+            spent += 1000 * taken
         return best
 
     def noise(self, sizes: list[int]) -> dict[int, float]:
@@ -161,7 +177,7 @@ class _Stand:
         return found
 
 
-def _threads(stand: _Stand, default: Pace) -> tuple[int, int]:
+def _threads(stand: _Stand) -> tuple[int, int]:
     """Return the fastest numbers of threads for one token and for many; fewer where they are as good."""
     cores = len(os.sched_getaffinity(0))
     candidates = sorted({1, max(cores // 2, 1), cores})
@@ -170,7 +186,7 @@ def _threads(stand: _Stand, default: Pace) -> tuple[int, int]:
         times: dict[int, float] = {}
         for count in candidates:
             stand.model.set_threads(count, count)
-            times[count] = stand.milliseconds(size)
+            times[count] = stand.milliseconds(size, count)
         chosen = candidates[0]
         for count in candidates[1:]:
             chosen = count if times[count] < _CLEARLY * times[chosen] else chosen
@@ -178,18 +194,16 @@ def _threads(stand: _Stand, default: Pace) -> tuple[int, int]:
     return best[0], best[1]
 
 
-def _chunk(stand: _Stand, default: Pace, room: int) -> int:
+def _chunk(stand: _Stand, default: Pace, room: int, threads: int) -> int:
     """Return how many tokens to read at once: the fewest that are read about as fast as the fastest.
 
     A step stays about a second, for Ctrl-C; fewer tokens let prompts share more.
     """
     rates: dict[int, float] = {}
     for size in _CHUNKS:
-        if size > room:
+        if size > room or (rates and size / max(rates.values()) > _LONGEST_CHUNK_MS):
             break
-        milliseconds = stand.milliseconds(size)
-        if milliseconds > _LONGEST_STEP_MS * 1.5 and rates:
-            break
+        milliseconds = stand.milliseconds(size, threads)
         rates[size] = size / milliseconds
     fastest = max(rates.values(), default=0.0)
     return next((size for size, rate in rates.items() if rate >= _CLEARLY * fastest), default.chunk_tokens)

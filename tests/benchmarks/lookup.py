@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.generation.llm import Prompt, Sampling
 from dlcodegen_local.generation.prompts import code_rag_prompt, merge_prompt, repair_prompt
 from tests.benchmarks.forced import MODELS, ForcedLLM
@@ -28,11 +29,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="one object a line instead of a table")
     add_model_options(parser)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--lines", type=int, help="of every program, at most")
     options = parser.parse_args(argv)
     if not options.json:
         print("| answer | tokens/s | token by token | ratio |\n| --- | --- | --- | --- |")
     with load(options) as llm:
-        for name, ours, peer in measured(llm, options.rounds):
+        for name, ours, peer in measured(llm, options):
             print(line(f"lookup, {name}", ours, peer, ours / peer, "tokens/s", options.json), flush=True)
 
 
@@ -46,18 +48,19 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def load(options: argparse.Namespace) -> ForcedLLM:
     """Load the model that the options name."""
+    prepare_environment()
     path = random_gguf(options.random) if options.random else options.model
     llm = ForcedLLM(path, cache=options.cache, n_ctx=3072)
     llm.limit = options.tokens
     return llm
 
 
-def measured(llm: ForcedLLM, rounds: int) -> Iterator[tuple[str, float, float]]:
+def measured(llm: ForcedLLM, options: argparse.Namespace) -> Iterator[tuple[str, float, float]]:
     """Yield name, our tokens a second, and those of plain writing."""
-    for name, prompt, answer in cases():
+    for name, prompt, answer in cases(options.lines):
         llm.answers = lambda _, answer=answer: answer
         rates: dict[bool, float] = {}
-        for index in range(2 * rounds):
+        for index in range(2 * options.rounds):
             is_plain = index % 2 == 0
             if is_plain:
                 with llm.token_by_token():
@@ -69,14 +72,16 @@ def measured(llm: ForcedLLM, rounds: int) -> Iterator[tuple[str, float, float]]:
         yield name, rates[False], rates[True]
 
 
-def cases() -> Iterator[tuple[str, Prompt, str]]:
-    """Yield name, prompt and answer."""
-    prompt = merge_prompt(REQUIREMENT, PLAN, TABLE, BATCHES)
+def cases(lines: int | None = None) -> Iterator[tuple[str, Prompt, str]]:
+    """Yield name, prompt and answer; `lines` cuts every program."""
     merged = TABLE.replace(section(TABLE, "data"), section(BATCHES, "data")).replace("adam", "rmsprop")
-    yield "merge", prompt, merged
-    faulty = TABLE.replace("config.epochs", "config.epoch")
-    yield "repair", repair_prompt(PLAN, faulty, "attribute: Config has no epoch"), TABLE
-    yield "foreign", code_rag_prompt(REQUIREMENT, PLAN, TABLE), TORCH
+    faulty = TABLE.replace("config.epochs", "config.epoch").replace("data_dir", "data_folder", 1)
+    table, batches, merged, faulty, foreign = (
+        "\n".join(text.split("\n")[:lines]) for text in (TABLE, BATCHES, merged, faulty, TORCH)
+    )
+    yield "merge", merge_prompt(REQUIREMENT, PLAN, table, batches), merged
+    yield "repair", repair_prompt(PLAN, faulty, "attribute: Config has no epoch"), table
+    yield "foreign", code_rag_prompt(REQUIREMENT, PLAN, table), foreign
 
 
 def line(name: str, ours: float, peer: float, ratio: float, unit: str, as_json: bool) -> str:
