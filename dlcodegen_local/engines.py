@@ -7,7 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
+from dlcodegen_local.config import (
+    GenerationConfig,
+    PlannerConfig,
+    RetrievalConfig,
+    VerificationConfig,
+    find_paths,
+)
 
 if TYPE_CHECKING:
     from dlcodegen_local.generation.llm import CodeLLM
@@ -48,7 +54,8 @@ def load_code_model(config: GenerationConfig) -> "CodeLLM":
     """
     from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
 
-    return LlamaCppLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads)
+    cache = find_paths().cache
+    return LlamaCppLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads, cache=cache)
 
 
 def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":
