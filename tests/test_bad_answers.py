@@ -1,4 +1,4 @@
-"""Models that answer nothing of use: the run ends within its budget, with the compiler's project, labelled."""
+"""Models that answer nothing of use: the run ends within its budget, and the compiler delivers, labelled."""
 
 import pytest
 

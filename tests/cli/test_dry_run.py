@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.generation.odd_gguf import write_odd_gguf
 from tests.generation.tiny_gguf import write_tiny_gguf
 
 
@@ -68,7 +69,7 @@ def test_a_damaged_model_is_one_line_and_exit_code_3(run, model, command, damage
 
 
 def test_a_template_that_reaches_out_and_no_end_token_are_told(run, tmp_path):
-    write_tiny_gguf(tmp_path / "work/odd.gguf", template="{{ ''.__class__ }}", has_end=False)
+    write_odd_gguf(tmp_path / "work/odd.gguf", template="{{ ''.__class__ }}", has_end=False)
     text = run("models", "info", "odd.gguf").stdout.decode()
     assert "prompt format: plain; its template was not used" in text
     assert "end token: none" in text

@@ -4,7 +4,7 @@ from dlcodegen_local.generation.chat import format_named, render_text
 from dlcodegen_local.generation.chat_template import find_format
 from dlcodegen_local.generation.gguf_header import read_header, read_tokens
 from dlcodegen_local.generation.llm import Prompt
-from tests.generation.tiny_gguf import write_tiny_gguf
+from tests.generation.odd_gguf import write_odd_gguf
 
 OURS = (
     "{%- for m in messages -%}((turn {{ m['role'] }})){{ m['content'] | trim }}((end))\n{%- endfor -%}"
@@ -18,7 +18,7 @@ PROMPT = Prompt("be brief", "write code")
 
 
 def found(tmp_path, template, **settings):
-    path = write_tiny_gguf(tmp_path / "model.gguf", template=template, **settings)
+    path = write_odd_gguf(tmp_path / "model.gguf", template=template, **settings)
     return find_format(path, read_header(path), tmp_path / "cache")
 
 
@@ -41,7 +41,7 @@ def test_what_was_learned_is_kept_by_the_hash_of_the_template(tmp_path):
 
 def test_a_template_without_a_system_turn_gets_both_texts_in_one_turn(tmp_path):
     learned = found(tmp_path, NO_SYSTEM)
-    assert render_text(PROMPT, learned.name) == "[user:be brief\n\nwrite code]<|endoftext|>[model:"
+    assert render_text(PROMPT, learned.name) == "[user:be brief\n\nwrite code]</end>[model:"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_template_that_loops_or_reaches_out_ends_in_the_plain_format_with_a_no
 
 def test_a_base_model_fills_the_code_block_in(tmp_path):
     learned = found(tmp_path, "", fills_in=True)
-    assert render_text(PROMPT, learned.name).startswith("<|im_start|>be brief\n\nwrite code\n\n```python\n")
+    assert render_text(PROMPT, learned.name).startswith("<pre>be brief\n\nwrite code\n\n```python\n")
     assert "base model" in learned.notes[0]
 
 
@@ -76,7 +76,8 @@ def test_a_known_family_and_a_model_without_template_start_no_worker(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_texts_of_tokens_are_read_from_the_vocabulary(tiny_gguf):
-    header = read_header(tiny_gguf)
-    assert read_tokens(tiny_gguf, header, [257, header.token_id("eos")]) == ("<|im_start|>", "<|endoftext|>")
+def test_the_texts_of_tokens_are_read_from_the_vocabulary(tmp_path):
+    path = write_odd_gguf(tmp_path / "odd.gguf")
+    header = read_header(path)
+    assert read_tokens(path, header, [header.token_id("eos"), 0]) == ("</end>", "a")
     assert header.token_id("fim_pre") is None

@@ -18,17 +18,11 @@ def byte_letters() -> list[str]:
     return [letters[byte] for byte in range(256)]
 
 
-def write_tiny_gguf(
-    path: Path, *, template: str = "", seed: int = 0, fills_in: bool = False, has_end: bool = True
-) -> Path:
-    """Write the model; the same seed gives the same bytes.
-
-    With `fills_in` its special tokens are markers for filling in; without `has_end` no token ends an answer.
-    """
+def write_tiny_gguf(path: Path, *, template: str = "", seed: int = 0) -> Path:
+    """Write the model; the same seed gives the same bytes."""
     rng = np.random.default_rng(seed)
-    special = SPECIAL if has_end else ("<a>", "<b>", "<c>")
-    tokens = [*byte_letters(), "in", *special]
-    kinds = [gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.CONTROL] * len(special)
+    tokens = [*byte_letters(), "in", *SPECIAL]
+    kinds = [gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.CONTROL] * len(SPECIAL)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
     writer.add_context_length(CONTEXT)
@@ -44,12 +38,8 @@ def write_tiny_gguf(
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(["i n"])
-    if has_end:
-        writer.add_bos_token_id(len(tokens) - 1)
-        writer.add_eos_token_id(len(tokens) - 1)
-    if fills_in:
-        for role, token in zip(("pre", "suf", "mid"), range(257, 260), strict=True):
-            writer.add_uint32(f"tokenizer.ggml.fim_{role}_token_id", token)
+    writer.add_bos_token_id(len(tokens) - 1)
+    writer.add_eos_token_id(len(tokens) - 1)
     if template:
         writer.add_chat_template(template)
 
