@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.errors import ArtifactError, GenerationError
-from dlcodegen_local.generation.chat import CHAT_FORMATS, detect_family, render
+from dlcodegen_local.generation.chat import format_named, render
+from dlcodegen_local.generation.chat_template import find_format
 from dlcodegen_local.generation.decoding import TextStream, choose_token, log_softmax
 from dlcodegen_local.generation.gguf_header import read_header
 from dlcodegen_local.generation.llm import Completion, FinishReason, ModelInfo, Progress, Prompt, Sampling
@@ -59,7 +60,7 @@ class LlamaCppLLM:
             sha256=sha256_of(file),
             n_ctx=choice,
             n_params=header.n_params,
-            chat_format=detect_family(header.metadata),
+            chat_format=find_format(file, header).name,
             size_bytes=header.size_bytes,
         )
         self._read_tokens: list[int] = []
@@ -100,7 +101,7 @@ class LlamaCppLLM:
         start = time.monotonic()
         cached = self._read(input_ids, on_progress)
         middle = time.monotonic()
-        stop = (*sampling.stop, *CHAT_FORMATS[self._info.chat_format].stop)
+        stop = (*sampling.stop, *format_named(self._info.chat_format).stop)
         stream = TextStream(stop, sampling.is_hopeless)
         written = 0
         for written, piece in enumerate(self._write(len(input_ids), max_tokens, sampling), start=1):

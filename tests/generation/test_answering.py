@@ -3,10 +3,14 @@
 import pytest
 
 from dlcodegen_local.generation.answering import write_code
-from dlcodegen_local.generation.llm import Prompt
+from dlcodegen_local.generation.chat import render_text
+from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
+from dlcodegen_local.generation.llm import Prompt, Sampling
 from dlcodegen_local.generation.results import GenerationSettings, StageLog
+from tests.generation.odd_gguf import without_end_token
 from tests.generation.scripted import ScriptedLLM
 from tests.generation.scripts import TABLE
+from tests.generation.tiny_gguf import write_tiny_gguf
 
 HALF = len(TABLE) // 2
 
@@ -60,3 +64,20 @@ def test_an_answer_that_comes_to_nothing_ends_within_three_times_its_budget(answ
     found, _, llm = ask(answer)
     assert found is None or found.code.count("import os") == len(found.code.split("\n"))
     assert sum(sampling.max_tokens for sampling in llm.samplings) <= 3 * 4096
+
+
+def test_a_vocabulary_without_an_end_token_ends_within_the_budget(tiny_gguf, tmp_path):
+    with LlamaCppLLM(without_end_token(tiny_gguf, tmp_path / "endless.gguf")) as llm:
+        log = StageLog("draft", llm, GenerationSettings(max_answer_tokens=40))
+        write_code(log, {"sample": "x = 1"}, lambda kept: Prompt("s", kept["sample"]))
+        result = log.result(None, {})
+    assert 0 < result.completion_tokens <= 3 * 40
+
+
+def test_a_model_with_a_template_of_its_own_gets_prompts_in_it(tmp_path):
+    template = "{% for m in messages %}[{{ m.role }}|{{ m.content }}]{% endfor %}[model|"
+    with LlamaCppLLM(write_tiny_gguf(tmp_path / "own.gguf", template=template)) as llm:
+        text = render_text(Prompt("a", "b"), llm.info.chat_format)
+        answer = llm.complete(Prompt("a", "b"), sampling=Sampling(max_tokens=4))
+    assert text == "[system|a][user|b][model|"
+    assert answer.prompt_tokens >= len(text)
