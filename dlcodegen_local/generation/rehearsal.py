@@ -65,6 +65,7 @@ def rehearse(
     forecasts: list[StageForecast] = []
 
     def run(name: str, write: Callable[[], StageResult]) -> None:
+        """Run one stage and close its account."""
         llm.begin()
         failure = ""
         try:
