@@ -92,6 +92,7 @@ def _merge_free(
     materials = {"code_1": first.source or "", "code_2": second.source or "", "requirement": requirement}
 
     def build(kept: Mapping[str, str]) -> Prompt:
+        """Ask with the drafts as far as they are kept."""
         return merge_prompt(kept["requirement"], plan, kept["code_1"], kept["code_2"])
 
     if log.settings.merge == "auto" and not script_fits(log, materials, build):

@@ -65,6 +65,7 @@ def _renderer(template: str, tokens: dict[str, str]) -> Callable[[Messages, bool
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     def refuse(message: str) -> None:
+        """Stand for what templates call to complain of a conversation."""
         raise ValueError(message)
 
     environment = ImmutableSandboxedEnvironment(
@@ -77,6 +78,7 @@ def _renderer(template: str, tokens: dict[str, str]) -> Callable[[Messages, bool
     )
 
     def render(messages: Messages, is_open: bool) -> str:
+        """Return a conversation as the template writes it."""
         compiled = environment.from_string(template)
         return compiled.render(
             messages=messages, add_generation_prompt=is_open, tools=None, enable_thinking=False, **tokens
