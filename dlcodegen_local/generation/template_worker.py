@@ -8,6 +8,7 @@ that a template loops is the limits' affair.
 
 import ctypes
 import json
+import re
 import resource
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ _CPU_SECONDS = 5
 _MAX_LITERAL_CHARS = 4000
 _SYSTEM, _USER, _ANSWER = "SYSTEMprobe7Q", "USERprobe7Q", "ANSWERprobe7Q"
 _REFUSED = ("socket.", "subprocess.", "os.", "ctypes.", "shutil.", "open", "import", "compile.file")
+# A mark for training, which Jinja itself does not know.
+_GENERATION_TAG = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 _NEW_USER_AND_NETWORK = 0x10000000 | 0x40000000
 
 Messages = list[dict[str, str]]
@@ -79,7 +82,7 @@ def _renderer(template: str, tokens: dict[str, str]) -> Callable[[Messages, bool
 
     def render(messages: Messages, is_open: bool) -> str:
         """Return a conversation as the template writes it."""
-        compiled = environment.from_string(template)
+        compiled = environment.from_string(_GENERATION_TAG.sub("", template))
         return compiled.render(
             messages=messages, add_generation_prompt=is_open, tools=None, enable_thinking=False, **tokens
         )
