@@ -371,7 +371,12 @@ class _Run:
             "outputs": list(result.outputs),
             "tokens": [result.prompt_tokens, result.completion_tokens],
         }
-        timings = {"reading_s": result.prompt_seconds, "writing_s": result.completion_seconds}
+        timings = {
+            "tokens_read": result.prompt_tokens - result.cached_tokens,
+            "reading_s": result.prompt_seconds,
+            "tokens_written": result.completion_tokens,
+            "writing_s": result.completion_seconds,
+        }
         self.record.add_stage(name, value, timings)
         cuts = [note for budget in result.budgets for note in budget.notes()]
         for note in result.notes:

@@ -46,6 +46,11 @@ class RunRecord:
         self._status = status
         self._save()
 
+    @property
+    def timings(self) -> tuple[Mapping[str, Any], ...]:
+        """What the stages took so far."""
+        return tuple(self._timings)
+
     def summary(self) -> dict[str, Any]:
         """Return the part that the same inputs give again: no clock, no machine."""
         return {"run": self.run_id, "inputs": self.inputs, "stages": list(self._stages)}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dlcodegen_local.cli import options
+from dlcodegen_local.cli.forecast import model_notes, print_forecast
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.config import (
     GenerationConfig,
@@ -27,9 +28,7 @@ _STAGES = ("comparison", "code-rag", "template-rag")
 
 @click.command("generate")
 @click.argument("requirement", required=False)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The new project's folder."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The new project's folder.  [required]")
 @options.dataset_text
 @click.option("--plan", type=click.Path(path_type=Path), help="Follow this plan file.")
 @click.option(
@@ -100,9 +99,14 @@ _STAGES = ("comparison", "code-rag", "template-rag")
 @options.planner_folder
 @options.pool_names
 @options.batch_file
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print what each stage would read and write, and how long it would take; no model is loaded.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show every choice and every rejected answer, too.")
 @options.json_flag
-def command(requirement: str | None, output: Path, batch: Path | None, **flags: Any) -> int:
+def command(requirement: str | None, output: Path | None, batch: Path | None, **flags: Any) -> int:
     """Turn REQUIREMENT (`-`: from stdin) into a project in the new folder OUTPUT.
 
     With --plan, the plan alone will do.
@@ -112,9 +116,13 @@ def command(requirement: str | None, output: Path, batch: Path | None, **flags: 
     from dlcodegen_local.pipeline import Request
 
     without = _left_out(flags["without"])
+    if output is None and not flags["dry_run"]:
+        raise click.UsageError("Missing option '-o' / '--output'.")
     plan = None
     if batch is not None:
         options.refuse_beside_batch("requirement", "dataset", "plan", "json")
+        if flags["dry_run"]:
+            raise ConfigError("--dry-run looks ahead at one requirement", hint="leave --batch out")
         items = list(options.read_batch(batch))
         requests = {item.id: Request(item.requirement, item.dataset) for item in items}
     else:
@@ -123,9 +131,12 @@ def command(requirement: str | None, output: Path, batch: Path | None, **flags: 
             requirement = f"A project for {plan.category.lower()}, as planned"
         text = options.read_requirement(requirement)
         requests = {"": Request(text, options.check_dataset(flags["dataset"]), plan)}
-    check_new_folder(output)
     config = _pipeline_config(flags, without)
     reporter = StderrReporter(verbose=flags["verbose"])
+    if output is None or flags["dry_run"]:
+        print_forecast(requests[""], config, as_json=flags["json"])
+        return 0
+    check_new_folder(output)
     engines = _load_engines(config, reporter, need_planner=plan is None)
     if batch is not None:
         return _generate_batch(requests, output, flags["layout"], engines, config, reporter)
@@ -183,6 +194,8 @@ def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pl
     from dlcodegen_local.pipeline import Engines
     from dlcodegen_local.verification.verifier import Verifier
 
+    for note in model_notes(config.generation, find_paths().cache):
+        reporter.note(note)
     reporter.stage("load")
     sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
     loaded = Engines(
@@ -203,6 +216,7 @@ def _generate_one(
     config: "PipelineConfig",
     reporter: StderrReporter,
 ) -> "Outcome":
+    from dlcodegen_local.generation.speeds import keep_speed, work_of
     from dlcodegen_local.pipeline import generate, run_inputs
     from dlcodegen_local.project.layouts import render_project
     from dlcodegen_local.runs import RunRecord
@@ -218,6 +232,7 @@ def _generate_one(
         record.finish("failed")
         raise
     record.finish("done" if outcome.verification.ok else "findings")
+    keep_speed(find_paths().cache / "speeds.json", config.generation.model, work_of(record.timings))
     for note in record.notes:
         reporter.note(note)
     return outcome

@@ -8,7 +8,7 @@ not read weights, and does not prove that the architecture is complete.
 
 import mmap
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,10 +61,14 @@ _BLOCKS = {
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """Hold the type and the length of an array of the metadata; its items are checked, not kept."""
+    """Hold the type and the length of an array of the metadata; its items are checked, not kept.
+
+    `start` is the place of the first item in the file.
+    """
 
     kind: int
     length: int
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,39 @@ class GgufHeader:
         """Return a whole number of the architecture's own keys, such as `block_count`."""
         value = self.metadata.get(f"{self.architecture}.{key}", default)
         return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+    def token_id(self, name: str) -> int | None:
+        """Return the id of a token with a role, such as `eos` or `fim_pre`; None where it has none."""
+        value = self.metadata.get(f"tokenizer.ggml.{name}_token_id")
+        return value if isinstance(value, int) and 0 <= value < self.n_vocab else None
+
+    @property
+    def n_vocab(self) -> int:
+        """Count the tokens of the vocabulary."""
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        return tokens.length if isinstance(tokens, ArrayInfo) else 0
+
+
+def read_tokens(path: Path, header: GgufHeader, ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the texts of tokens of a file whose header was read, as its vocabulary spells them.
+
+    Raises:
+        ArtifactError: the file is not what it was.
+    """
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    wanted = set(ids)
+    found: dict[int, str] = {}
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            cursor = _Cursor(path, content)
+            cursor.position = tokens.start if isinstance(tokens, ArrayInfo) else 0
+            for index in range(max(wanted, default=-1) + 1):
+                text = cursor.string(MAX_STRING_BYTES)
+                if index in wanted:
+                    found[index] = text
+    except OSError as exc:
+        raise ArtifactError(f"{path} cannot be read: {exc.strerror or exc}", hint=_HINT) from exc
+    return tuple(found[index] for index in ids)
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -184,6 +221,7 @@ class _Cursor:
         kind, length = self.number("I"), self.number("Q")
         if length > MAX_ARRAY_ITEMS:
             raise self.refuse(f"an array of {length} items, at most {MAX_ARRAY_ITEMS} are allowed")
+        place = self.position
         if kind == _STRING:
             for _ in range(length):
                 size = self.number("Q")
@@ -194,7 +232,7 @@ class _Cursor:
             self.skip(length * struct.calcsize("<" + _SCALARS[kind]))
         else:
             raise self.refuse(f"an array of unknown type: {kind}")
-        return ArrayInfo(kind, length)
+        return ArrayInfo(kind, length, place)
 
 
 def _parse(path: Path, content: mmap.mmap) -> GgufHeader:

@@ -17,7 +17,8 @@ from typing import Any
 
 from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.errors import GenerationError
-from dlcodegen_local.generation.chat import CHAT_FORMATS, detect_family, render
+from dlcodegen_local.generation.chat import format_named, render
+from dlcodegen_local.generation.chat_template import find_format
 from dlcodegen_local.generation.decoding import TextStream, TokenChooser
 from dlcodegen_local.generation.gguf_header import read_header
 from dlcodegen_local.generation.llm import Completion, FinishReason, ModelInfo, Progress, Prompt, Sampling
@@ -69,7 +70,7 @@ class LlamaCppLLM:
             sha256=sha256,
             n_ctx=choice,
             n_params=header.n_params,
-            chat_format=detect_family(header.metadata),
+            chat_format=find_format(file, header).name,
             size_bytes=header.size_bytes,
             pace=self._pace.to_dict(),
         )
@@ -111,7 +112,7 @@ class LlamaCppLLM:
         start = time.monotonic()
         cached = self._read(input_ids, on_progress)
         middle = time.monotonic()
-        stop = (*sampling.stop, *CHAT_FORMATS[self._info.chat_format].stop)
+        stop = (*sampling.stop, *format_named(self._info.chat_format).stop)
         stream = TextStream(stop, sampling.is_hopeless)
         writer = LookupWriter(self._native, input_ids, self.chooser(sampling), self._pace.steps)
         written = 0

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.budget import Budget
+from dlcodegen_local.generation.extraction import is_pointless
 from dlcodegen_local.generation.llm import CodeLLM, Completion, Progress, Prompt, Sampling
 from dlcodegen_local.generation.prompts import SECTION_STOP
 from dlcodegen_local.generation.syntax import is_broken_start
@@ -133,7 +134,8 @@ class StageLog:
     ) -> Completion:
         """Ask the model. A second attempt has another seed, and a temperature of at least 0.7.
 
-        A section ends at the next marker, and as soon as it can no longer parse.
+        A section ends at the next marker, and as soon as it can no longer parse; a whole script as soon as
+        nothing will come of it.
         """
         settings = self.settings
         sampling = Sampling(
@@ -142,7 +144,7 @@ class StageLog:
             min_p=max(settings.min_p, 0.1) if attempt else settings.min_p,
             seed=settings.seed + attempt,
             stop=SECTION_STOP if is_section else (),
-            is_hopeless=is_broken_start if is_section else None,
+            is_hopeless=is_broken_start if is_section else is_pointless,
         )
         report = settings.on_progress
         on_progress = (lambda progress: report(self.name, progress)) if report else None

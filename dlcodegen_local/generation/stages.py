@@ -8,9 +8,8 @@ template_rag_draft, merge share the start of their prompts, so that the model re
 from collections.abc import Callable, Mapping, Sequence
 
 from dlcodegen_local.errors import GenerationError
-from dlcodegen_local.generation.budget import fit_prompt
+from dlcodegen_local.generation.answering import write_code
 from dlcodegen_local.generation.drafting import MODEL, Base, draft_by_sections
-from dlcodegen_local.generation.extraction import extract_code
 from dlcodegen_local.generation.llm import CodeLLM, Prompt
 from dlcodegen_local.generation.merge import comparative_merge
 from dlcodegen_local.generation.prompts import code_rag_prompt, template_prompt, template_rag_prompt
@@ -162,21 +161,11 @@ def _write_script(
     log: StageLog, materials: Mapping[str, str], build: Callable[[Mapping[str, str]], Prompt]
 ) -> str:
     """Ask for a whole script and return the code of the answer."""
-    longest = max((log.llm.count_tokens(text) for text in materials.values()), default=0)
-    wanted = min(max(longest * 3 // 2, 1024), log.settings.max_answer_tokens)
-    prompt, budget = fit_prompt(log.name, log.llm, materials, build, wanted)
-    completion = log.complete(prompt, budget)
-    if completion.finish_reason != "stop":
-        log.note(
-            f"{log.name}: the answer ended after {completion.completion_tokens} tokens"
-            f" ({completion.finish_reason})"
-        )
-    found = extract_code(completion.text)
+    found = write_code(log, materials, build)
     if found is None:
         raise GenerationError(
             f"{log.name}: no code block in the completion", hint="try another seed or another model"
         )
-    log.notes += [f"{log.name}: {note}" for note in found.notes]
     return found.code
 
 

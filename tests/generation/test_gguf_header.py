@@ -5,7 +5,13 @@ import pytest
 
 from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.generation.gguf_header import read_header
-from dlcodegen_local.generation.memory import choose_context, needed_bytes
+from dlcodegen_local.generation.memory import (
+    available_bytes,
+    choose_context,
+    needed_by_context,
+    needed_bytes,
+    paging_note,
+)
 from tests.generation.tiny_gguf import write_tiny_gguf
 
 
@@ -114,3 +120,31 @@ def test_any_damaged_byte_is_refused_or_harmless_never_a_traceback(tiny_gguf, tm
         except ArtifactError:
             refused += 1
     assert refused > 100
+
+
+def test_a_model_that_leaves_little_memory_is_told_to_page(tiny_gguf):
+    header = read_header(tiny_gguf)
+    needed = needed_bytes(header, 1024)
+    assert paging_note(header, 1024, available=needed * 2) is None
+    assert "expect paging" in paging_note(header, 1024, available=needed)
+
+
+def test_the_memory_of_several_contexts_grows_up_to_what_the_model_was_trained_for(tiny_gguf):
+    assert list(needed_by_context(read_header(tiny_gguf))) == [1024]
+
+
+def test_a_container_has_the_memory_of_its_group(tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 4096 kB\n")
+    assert available_bytes(tmp_path) == 4 << 20
+    group = tmp_path / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    for name, text in (
+        ("max", "3000000"),
+        ("current", "2000000"),
+        ("stat", "anon 1\ninactive_file 500000\n"),
+    ):
+        (group / f"memory.{name}").write_text(text)
+    assert available_bytes(tmp_path) == 1_500_000
+    (group / "memory.max").write_text("max\n")
+    assert available_bytes(tmp_path) == 4 << 20
