@@ -1,5 +1,6 @@
 """What the pipeline chooses between, what it hands back, and whom it tells."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -7,7 +8,6 @@ from typing import Any, Protocol
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.project.definition import Project
 from dlcodegen_local.retrieval.index import Hit
-from dlcodegen_local.retrieval.samples import Sample
 from dlcodegen_local.verification.report import Verification
 
 
@@ -103,16 +103,18 @@ def merit(verification: Verification) -> tuple[bool, bool, float, int]:
     )
 
 
-def named_samples(hits: Sequence[Hit]) -> dict[str, Sample]:
-    """Return the samples under the names that prompts and projects know them by.
+def with_unique_ids(hits: Sequence[Hit]) -> list[Hit]:
+    """Return hits whose samples have the ids that prompts and projects know them by.
 
-    That is the id; where two pools have a sample of one id, the later one's name ends in `-2`.
+    Where two pools have a sample of one id, the later one's ends in `-2`.
     """
-    named: dict[str, Sample] = {}
+    taken: set[str] = set()
+    renamed = []
     for hit in hits:
-        name, number = hit.sample.id, 1
-        while name in named:
+        sample_id, number = hit.sample.id, 1
+        while sample_id in taken:
             number += 1
-            name = f"{hit.sample.id}-{number}"
-        named[name] = hit.sample
-    return named
+            sample_id = f"{hit.sample.id}-{number}"
+        taken.add(sample_id)
+        renamed.append(dataclasses.replace(hit, sample=dataclasses.replace(hit.sample, id=sample_id)))
+    return renamed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
-from dlcodegen_local.outcome import is_compiled, named_samples
+from dlcodegen_local.outcome import is_compiled, with_unique_ids
 from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, run_inputs
 from dlcodegen_local.project.layouts import render_project
 from dlcodegen_local.retrieval.index import Hit, SampleIndex
@@ -91,7 +91,7 @@ def test_samples_of_one_id_from_two_pools_keep_names_and_pools_of_their_own():
         Hit(dataclasses.replace(bundled, pool="team"), 2.0, "everything"),
         Hit(bundled, 1.0, "everything"),
     ]
-    assert {name: sample.pool for name, sample in named_samples(hits).items()} == {
+    assert {hit.sample.id: hit.sample.pool for hit in with_unique_ids(hits)} == {
         "same": "team",
         "same-2": "bundled",
     }
