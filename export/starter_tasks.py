@@ -24,7 +24,6 @@ from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.sections import SECTION_NAMES, Sections
 from dlcodegen_local.verification.report import Finding
 from export import starter_variations as variations
-from export.starter_layers import with_plan_layers
 
 # How often a section is asked for; [main] is the same in every script and not asked for.
 _SECTION_WEIGHTS = {
@@ -86,10 +85,12 @@ def read_rows(path: Path) -> tuple[tuple[str, Plan], ...]:
 
 
 def read_samples(folder: Path) -> tuple[Script, ...]:
-    """Read the bundled samples, sorted by id."""
+    """Read the bundled samples in Keras, sorted by id: projects are written in Keras."""
     scripts = []
     for path in sorted(folder.glob("*.json")):
         entry = json.loads(path.read_text(encoding="utf-8"))
+        if entry["framework"] != "keras":
+            continue
         source = path.with_suffix(".py").read_text(encoding="utf-8")
         scripts.append(Script(entry["requirement"], read_plan(entry["plan"]), Sections.parse(source)))
     return tuple(scripts)
@@ -116,7 +117,7 @@ def planned_body(name: str, body: str, plan: Plan) -> str | None:
         expected, _ = plan_values.expected_defaults(plan, body)
         return plan_values.with_defaults(body, expected)
     if name == "model":
-        return with_plan_layers(body, plan.layers)
+        return plan_layers.with_layers_of(body, Sections.parse(compile_plan(plan)).bodies["model"])
     return body
 
 
