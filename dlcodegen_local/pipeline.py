@@ -61,6 +61,7 @@ def generate(
     """
     began = time.monotonic()
     stages = StageRunner(record, reporter)
+    record.add_machine({"pace": dict(engines.llm.info.pace)})
     plan = request.plan or _make_plan(request, engines, config.planner, stages)
     run = _Drafting(request, plan, engines, config, stages)
     hits = run.retrieve()

@@ -58,7 +58,6 @@ def run_inputs(request: Request, engines: Engines, config: PipelineConfig) -> di
         "model": {"name": engines.llm.info.name, "sha256": engines.llm.info.sha256},
         "n_ctx": engines.llm.info.n_ctx,
         "threads": generation.threads,
-        "pace": dict(engines.llm.info.pace),
         "version": __version__,
         "merge": generation.merge,
         "temperature": generation.temperature,

@@ -30,6 +30,7 @@ class RunRecord:
         self._state = state
         self._stages: list[dict[str, Any]] = []
         self._timings: list[dict[str, Any]] = []
+        self._machine: dict[str, Any] = {}
         self._status = "running"
         self._save()
 
@@ -39,6 +40,11 @@ class RunRecord:
         self._store(self._state / "objects" / f"{digest}.json", value)
         self._stages.append({"name": name, "object": digest})
         self._timings.append({"name": name, **timings})
+        self._save()
+
+    def add_machine(self, facts: Mapping[str, Any]) -> None:
+        """Keep what this machine decided, as JSON: it goes to the record alone."""
+        self._machine.update(facts)
         self._save()
 
     def finish(self, status: str) -> None:
@@ -56,7 +62,13 @@ class RunRecord:
         return {"run": self.run_id, "inputs": self.inputs, "stages": list(self._stages)}
 
     def _save(self) -> None:
-        record = {**self.summary(), "status": self._status, "timings": self._timings, "versions": _versions()}
+        record = {
+            **self.summary(),
+            "status": self._status,
+            "timings": self._timings,
+            "machine": self._machine,
+            "versions": _versions(),
+        }
         self._store(self._state / "runs" / self.run_id / "record.json", record)
 
     def _store(self, path: Path, value: Mapping[str, Any]) -> None:
