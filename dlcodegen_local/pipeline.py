@@ -8,7 +8,7 @@ writes badly.
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.config import PlannerConfig
@@ -20,6 +20,7 @@ from dlcodegen_local.generation.stages import (
     template,
     template_rag_draft,
 )
+from dlcodegen_local.methods import Baselines
 from dlcodegen_local.outcome import Candidate, Outcome, Reporter, is_compiled, with_unique_ids
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.index import Hit
@@ -37,6 +38,8 @@ SURE_OF_THE_TASK = 0.6
 _CONSIDERED = 6
 # What is tried beside the given temperature where time does not matter; 1.5 is the paper's.
 _FURTHER_TEMPERATURES = (0.7, 1.5)
+# What takes the place of the two drafts where both are left out, as in the paper's ablation.
+_REPLACED = ("cedar", "ccot")
 
 
 def low_confidence(confidence: Mapping[str, float]) -> tuple[str, ...]:
@@ -64,19 +67,15 @@ def generate(
     record.add_machine({"pace": dict(engines.llm.info.pace)})
     plan = request.plan or _make_plan(request, engines, config.planner, stages)
     run = _Drafting(request, plan, engines, config, stages)
-    hits = run.retrieve()
-    spare: list[Candidate] = []
-    if run.is_by_sections:
-        hits, spare = run.able_first(hits)
-    candidates = run.draft(run.keep(hits))
+    candidates = run.draft()
     selection = Selection(plan, engines, config, run.settings, stages)
-    chosen, verification = selection.choose(candidates, [] if config.without else spare)
+    chosen, verification = selection.choose(candidates, run.spare)
     named = ", ".join((*chosen.provenance.values(), *chosen.bases.values()))
     traced = {source.split(":", 1)[-1].removesuffix("+plan") for source in named.split(", ")}
-    samples = [hit.sample for hit in hits if hit.sample.id in traced]
+    samples = [hit.sample for hit in run.hits if hit.sample.id in traced]
     return Outcome(
         plan=plan,
-        method="dlcodegen",
+        method=config.method,
         chosen=chosen,
         verification=verification,
         licences={sample.id: sample.licence for sample in samples},
@@ -104,7 +103,10 @@ def _make_plan(request: Request, engines: Engines, planner: PlannerConfig, stage
 
 
 class _Drafting:
-    """Carry request, plan and engines through retrieval and the stages that write."""
+    """Carry request, plan and engines through retrieval and the stages that write.
+
+    `hits` are the samples that were looked at, `spare` versions of them that the model did not touch.
+    """
 
     def __init__(
         self, request: Request, plan: Plan, engines: Engines, config: PipelineConfig, stages: StageRunner
@@ -114,6 +116,8 @@ class _Drafting:
         self._engines = engines
         self._config = config
         self._stages = stages
+        self.hits: list[Hit] = []
+        self.spare: list[Candidate] = []
         generation = config.generation
         self.settings = GenerationSettings(
             temperature=generation.temperature,
@@ -124,39 +128,62 @@ class _Drafting:
             floor=Floor(compile_plan(plan, config.framework), plan),
         )
 
+    def draft(self) -> list[Candidate]:
+        """Return the model's versions, best first: the merge, then the drafts it was made of."""
+        methods = self._methods()
+        samples = self._retrieved() if "dlcodegen" in methods else []
+        found: list[Candidate] = []
+        for round_, temperature in enumerate(self._temperatures()):
+            settings = dataclasses.replace(self.settings, temperature=temperature)
+            mark = f" {round_ + 1}" if round_ else ""
+            if samples:
+                drafts = self._rag_drafts(samples, settings, mark)
+            else:
+                drafts = self._baselines(methods, settings, mark)
+            found += self._compared(drafts, settings, mark)
+        return found
+
+    def _methods(self) -> tuple[str, ...]:
+        """Return whose drafts are compared: those of the whole method, or of baselines."""
+        if self._config.method == "dlcodegen" and {"code-rag", "template-rag"} <= self._config.without:
+            return _REPLACED
+        return (self._config.method,)
+
     @property
-    def is_by_sections(self) -> bool:
+    def _is_by_sections(self) -> bool:
         """Tell whether drafts are written section by section, from samples brought to the plan."""
         return self.settings.by_sections(self._engines.llm, self.settings.drafting)
 
-    def retrieve(self) -> list[Hit]:
-        """Return the samples to draft after; for drafts by sections, some more to choose among."""
+    def _retrieved(self) -> list[Sample]:
+        """Return the samples to draft after; for drafts by sections, those whose code can follow first."""
         self._stages.reporter.stage("retrieve")
         k = self._config.retrieval.k
-        count = max(k, _CONSIDERED) if self.is_by_sections else k
+        count = max(k, _CONSIDERED) if self._is_by_sections else k
         found = self._engines.index.search(self._plan, count, framework=self._config.framework)
-        return with_unique_ids(found)
+        self.hits = with_unique_ids(found)
+        if self._is_by_sections:
+            self._sort_by_ability()
+        return self._keep(self.hits[:k])
 
-    def able_first(self, hits: list[Hit]) -> tuple[list[Hit], list[Candidate]]:
-        """Return hits of the plan's category in the order of how well their code can follow the plan.
-
-        With them go versions that the model did not touch: samples that can follow it as they are.
-        """
+    def _sort_by_ability(self) -> None:
+        """Put first the hits of the plan's category whose code can follow the plan."""
         floor = self.settings.floor
         assert floor is not None
-        own = [hit for hit in hits if not hit.topped_up]
+        own = [hit for hit in self.hits if not hit.topped_up]
         followers = [follow(hit.sample, self._request.requirement, self._plan, floor) for hit in own]
         order = by_ability(followers)
-        spare = [
+        self.hits = [own[place] for place in order] + [hit for hit in self.hits if hit.topped_up]
+        self.spare = [
             Candidate("code-rag", follower.source, follower.provenance, follower.bases)
             for place in order
-            if (follower := followers[place]) and follower.is_able and not is_compiled(follower.provenance)
+            if not self._config.without
+            and (follower := followers[place])
+            and follower.is_able
+            and not is_compiled(follower.provenance)
         ]
-        return [own[place] for place in order] + [hit for hit in hits if hit.topped_up], spare
 
-    def keep(self, hits: list[Hit]) -> list[Sample]:
-        """Record and show the k samples that drafts are written after."""
-        kept = hits[: self._config.retrieval.k]
+    def _keep(self, kept: list[Hit]) -> list[Sample]:
+        """Record and show the samples that drafts are written after."""
         value = [
             {
                 "id": hit.sample.id,
@@ -176,55 +203,54 @@ class _Drafting:
                 self._stages.reporter.note(f"{hit.sample.id} is {hit.topped_up}: {origin}")
         return [hit.sample for hit in kept]
 
-    def draft(self, samples: list[Sample]) -> list[Candidate]:
-        """Return the model's versions, best first: the merge, then the drafts it was made of."""
-        found: list[Candidate] = []
-        for round_, temperature in enumerate(self._temperatures()):
-            settings = dataclasses.replace(self.settings, temperature=temperature)
-            found += self._drafted(samples, settings, f" {round_ + 1}" if round_ else "")
-        return found
-
     def _temperatures(self) -> tuple[float, ...]:
         given = self._config.generation.temperature
         further = _FURTHER_TEMPERATURES if self._config.generation.effort == "best" else ()
         return (given, *(temperature for temperature in further if temperature != given))
 
-    def _drafted(self, samples: list[Sample], settings: GenerationSettings, mark: str) -> list[Candidate]:
-        """Return what the stages make at one temperature; `mark` tells their records apart."""
-        requirement, plan, llm = self._request.requirement, self._plan, self._engines.llm
-        drafts: dict[str, StageResult] = {}
-        if "code-rag" not in self._config.without:
-            self._write(
-                drafts, "code-rag", mark, lambda: code_rag_draft(requirement, plan, samples, llm, settings)
-            )
-        if "template-rag" not in self._config.without:
-            abstracted = self._stages.run(
-                f"template{mark}", lambda: template(requirement, plan, samples, llm, settings)
-            )
-            if abstracted is not None:
-                self._write(
-                    drafts,
-                    "template-rag",
-                    mark,
-                    lambda: template_rag_draft(requirement, plan, abstracted, samples, llm, settings),
-                )
+    def _compared(
+        self, drafts: dict[str, StageResult], settings: GenerationSettings, mark: str
+    ) -> list[Candidate]:
+        """Return the merge of two drafts, then the drafts; `mark` tells records apart."""
         if len(drafts) == 2 and "comparison" not in self._config.without:
-            first, second = drafts["code-rag"], drafts["template-rag"]
-            self._write(
-                drafts,
-                "merge",
-                mark,
-                lambda: comparative_merge(requirement, plan, first, second, llm, settings),
+            first, second = drafts.values()
+            request, plan, llm = self._request, self._plan, self._engines.llm
+            merged = self._stages.run(
+                f"merge{mark}",
+                lambda: comparative_merge(request.requirement, plan, first, second, llm, settings),
             )
+            drafts = {"merge": merged, **drafts} if merged else drafts
         return [
             Candidate(origin, draft.source, draft.provenance, draft.bases)
-            for origin in ("merge", "code-rag", "template-rag")
-            if (draft := drafts.get(origin)) and draft.source and not is_compiled(draft.provenance)
+            for origin, draft in drafts.items()
+            if draft.source and not is_compiled(draft.provenance)
         ]
 
-    def _write(
-        self, drafts: dict[str, StageResult], origin: str, mark: str, write: Callable[[], StageResult]
-    ) -> None:
-        result = self._stages.run(f"{origin}{mark}", write)
-        if result is not None:
-            drafts[origin] = result
+    def _rag_drafts(
+        self, samples: list[Sample], settings: GenerationSettings, mark: str
+    ) -> dict[str, StageResult]:
+        requirement, plan, llm = self._request.requirement, self._plan, self._engines.llm
+        without, run = self._config.without, self._stages.run
+        drafts: dict[str, StageResult | None] = {}
+        if "code-rag" not in without:
+            drafts["code-rag"] = run(
+                f"code-rag{mark}", lambda: code_rag_draft(requirement, plan, samples, llm, settings)
+            )
+        if "template-rag" not in without:
+            abstracted = run(f"template{mark}", lambda: template(requirement, plan, samples, llm, settings))
+            if abstracted is not None:
+                drafts["template-rag"] = run(
+                    f"template-rag{mark}",
+                    lambda: template_rag_draft(requirement, plan, abstracted, samples, llm, settings),
+                )
+        return {origin: draft for origin, draft in drafts.items() if draft is not None}
+
+    def _baselines(
+        self, methods: Sequence[str], settings: GenerationSettings, mark: str
+    ) -> dict[str, StageResult]:
+        baselines = Baselines(
+            self._request.requirement, self._plan, self._engines, self._config, self._stages
+        )
+        drafts = {method: baselines.draft(method, settings, mark) for method in methods}
+        self.hits = baselines.hits
+        return {method: draft for method, draft in drafts.items() if draft is not None}

@@ -24,7 +24,12 @@ class Request:
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """Set every stage; `without` leaves out `comparison`, `code-rag` or `template-rag` (Table V)."""
+    """Set every stage; `without` leaves out `comparison`, `code-rag` or `template-rag` (Table V).
+
+    Without both drafts their places are taken by those of C-CoT and CEDAR, as in the paper. `method` is
+    `dlcodegen` or a baseline. `has_floor` False delivers the best version whatever its checks say: for
+    evaluation, where the plan compiler must not stand in.
+    """
 
     planner: PlannerConfig
     retrieval: RetrievalConfig
@@ -32,6 +37,8 @@ class PipelineConfig:
     verification: VerificationConfig
     without: frozenset[str] = frozenset()
     framework: str = "keras"
+    method: str = "dlcodegen"
+    has_floor: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,5 +74,7 @@ def run_inputs(request: Request, engines: Engines, config: PipelineConfig) -> di
         "run": config.verification.run,
         "min_compliance": config.verification.min_compliance,
         "without": sorted(config.without),
+        "method": config.method,
+        "has_floor": config.has_floor,
         "framework": config.framework,
     }

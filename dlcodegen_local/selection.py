@@ -7,6 +7,7 @@ of the model survives, the plan compiler's.
 from collections.abc import Sequence
 from functools import partial
 
+from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.repair import repair
 from dlcodegen_local.generation.results import GenerationSettings, StageResult
 from dlcodegen_local.outcome import Candidate, merit
@@ -42,9 +43,13 @@ class Selection:
         """Return the first version that passes, with all the time the best that does; the compiler is last.
 
         Repaired ones come before the drafts, and these before samples that the model did not touch.
+
+        Raises:
+            GenerationError: there is no version, and the compiler may not stand in.
         """
         tried: set[str] = set()
         effort = self._config.generation.effort
+        seen: list[tuple[Candidate, Verification]] = []
         survivors: list[tuple[Candidate, Verification]] = []
         for rank, candidate in enumerate((*candidates, *spare[: _SPARE_SAMPLES[effort]])):
             if candidate.source in tried:
@@ -53,12 +58,15 @@ class Selection:
             verification = self._verify(candidate)
             if rank == 0:
                 candidate, verification = self._repaired(candidate, verification)
+            seen.append((candidate, verification))
             if self._survives(verification):
                 survivors.append((candidate, verification))
             if survivors and effort != "best":
                 break
         if survivors:
-            return max(survivors, key=lambda survivor: merit(survivor[1]))
+            return _best_of(survivors)
+        if not self._config.has_floor:
+            return _best_of(seen)
         self._stages.reporter.stage("compile")
         assert self._settings.floor is not None
         source = self._settings.floor.source
@@ -108,3 +116,9 @@ class Selection:
         followed = "no plan" if score is None else f"compliance {score:.2f}"
         self._stages.reporter.done(f"{errors or 'no'} static errors, {followed}, smoke run {smoke}{detail}")
         return verification
+
+
+def _best_of(versions: Sequence[tuple[Candidate, Verification]]) -> tuple[Candidate, Verification]:
+    if not versions:
+        raise GenerationError("the model wrote no program", hint="try another seed or another model")
+    return max(versions, key=lambda version: merit(version[1]))

@@ -59,6 +59,7 @@ def run(
     without=frozenset(),
     samples=None,
     effort="normal",
+    **method,
 ):
     config = PipelineConfig(
         planner=PlannerConfig(tmp_path),
@@ -66,6 +67,7 @@ def run(
         generation=GenerationConfig(model=Path("scripted.gguf"), effort=effort),
         verification=VerificationConfig(run=sandbox is not None),
         without=without,
+        **method,
     )
     samples = samples or [
         make_sample("first", TABLE),

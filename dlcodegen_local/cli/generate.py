@@ -32,10 +32,18 @@ _STAGES = ("comparison", "code-rag", "template-rag")
 @options.dataset_text
 @click.option("--plan", type=click.Path(path_type=Path), help="Follow this plan file.")
 @click.option(
+    "--method",
+    type=click.Choice(["dlcodegen", "direct", "ps", "ccot", "cedar", "code-rag", "template-rag"]),
+    default="dlcodegen",
+    show_default=True,
+    help="The paper's baselines: how the model is asked. code-rag, template-rag: that draft alone.",
+)
+@click.option(
     "--without",
     default="",
     metavar="STAGES",
-    help=f"Leave stages out, as in the paper's ablations: {','.join(_STAGES)}.",
+    help=f"Leave stages out, as in the paper's ablations: {','.join(_STAGES)}. Without both drafts, "
+    "those of cedar and ccot are merged.",
 )
 @click.option(
     "--layout",
@@ -115,7 +123,7 @@ def command(requirement: str | None, output: Path | None, batch: Path | None, **
     """
     from dlcodegen_local.pipeline import Request
 
-    without = _left_out(flags["without"])
+    without = _left_out(flags["without"], flags["method"])
     if output is None and not flags["dry_run"]:
         raise click.UsageError("Missing option '-o' / '--output'.")
     plan = None
@@ -151,13 +159,17 @@ def _effort(*, fast: bool, best: bool) -> Literal["fast", "normal", "best"]:
     return "fast" if fast else "best" if best else "normal"
 
 
-def _left_out(stages: str) -> frozenset[str]:
+def _left_out(stages: str, method: str) -> frozenset[str]:
+    from dlcodegen_local.methods import ABLATIONS
+
     without = frozenset(filter(None, stages.split(",")))
+    if without and method != "dlcodegen":
+        raise ConfigError(f"--without goes with --method dlcodegen, not {method}", hint="leave one out")
     if unknown := sorted(without - set(_STAGES)):
         raise ConfigError(f"--without: unknown stage: {', '.join(unknown)}", hint=f"of {', '.join(_STAGES)}")
-    if {"code-rag", "template-rag"} <= without:
-        raise ConfigError("--without: at least one of code-rag and template-rag must stay")
-    return without
+    if without == set(_STAGES):
+        raise ConfigError("--without: at least one of the stages must stay")
+    return ABLATIONS.get(method, without)
 
 
 def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "PipelineConfig":
@@ -186,6 +198,7 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
         verification=VerificationConfig(**verification),
         without=without,
         framework=flags["framework"],
+        method=flags["method"],
     )
 
 

@@ -17,11 +17,14 @@ from dlcodegen_local.generation.extraction import (
     without_thoughts,
 )
 from dlcodegen_local.generation.llm import Completion, Prompt
-from dlcodegen_local.generation.results import StageLog
+from dlcodegen_local.generation.results import StageLog, StageResult
+from dlcodegen_local.generation.segments import cut_source
+from dlcodegen_local.sections import SECTION_NAMES
 
 Build = Callable[[Mapping[str, str]], Prompt]
 _MAX_CONTINUATIONS = 2
 _MIN_SCRIPT_TOKENS = 1024
+_MAX_STEPS_TOKENS = 768
 _OPENED = "```python\n"
 
 
@@ -57,6 +60,43 @@ def write_code(log: StageLog, materials: Mapping[str, str], build: Build) -> Ext
     if found is not None:
         log.notes += [f"{log.name}: {note}" for note in found.notes]
     return found
+
+
+def write_script(log: StageLog, materials: Mapping[str, str], build: Build) -> str:
+    """Ask for a whole script and return the code of the answer.
+
+    Raises:
+        GenerationError: the answer holds none, or the prompt leaves no room for an answer.
+    """
+    found = write_code(log, materials, build)
+    if found is None:
+        raise GenerationError(
+            f"{log.name}: no code block in the completion", hint="try another seed or another model"
+        )
+    return found.code
+
+
+def script_result(log: StageLog, source: str, bases: Mapping[str, str]) -> StageResult:
+    """Close the account of a script that the model wrote; `bases` under `*` hold for every section."""
+    sections = cut_source(source)
+    names = [name for name in SECTION_NAMES if sections and sections.bodies.get(name)]
+    shared = bases.get("*")
+    return log.result(
+        source, dict.fromkeys(names, "model"), dict.fromkeys(names, shared) if shared else bases
+    )
+
+
+def write_steps(log: StageLog, materials: Mapping[str, str], build: Build) -> str:
+    """Return the reasoning that a model wrote, without thoughts and code.
+
+    Raises:
+        GenerationError: it wrote none, or the prompt leaves no room for an answer.
+    """
+    prompt, budget = fit_prompt(log.name, log.llm, materials, build, _MAX_STEPS_TOKENS)
+    text = without_thoughts(log.complete(prompt, budget).text).partition("```")[0].strip()
+    if not text:
+        raise GenerationError(f"{log.name}: no steps in the completion", hint="try another model")
+    return text
 
 
 def script_tokens(log: StageLog, materials: Mapping[str, str]) -> int:

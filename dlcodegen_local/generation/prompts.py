@@ -1,9 +1,10 @@
 """The prompts of every stage, built from the text files in `prompts/`.
 
 Two families of builders. Whole-script prompts: `code_rag_prompt`, `template_prompt`,
-`template_rag_prompt`, `merge_prompt`, `repair_prompt`. Section prompts, for small models and for
-drafting section by section: `section_draft_prompt`, `section_template_prompt`,
-`section_merge_prompt`, `section_repair_prompt`. Beside them `describe_prompt` asks what a sample is for.
+`template_rag_prompt`, `merge_prompt`, `repair_prompt`, and those of the baselines (`direct_prompt` to
+`demonstration_prompt`). Section prompts, for small models and for drafting section by section:
+`section_draft_prompt`, `section_template_prompt`, `section_merge_prompt`, `section_repair_prompt`. Beside
+them `describe_prompt` asks what a sample is for.
 A model that is trained for this pipeline learns from `chat.render_text(prompt, "plain")`, followed by the
 section's body without its marker (`SectionTask.name` is already in the prompt) and the end-of-text token.
 
@@ -28,7 +29,8 @@ from dlcodegen_local.sections import REQUIRED_FUNCTIONS
 
 SECTION_STOP = ("\n# %% [", "\n```")
 _TAGS = re.compile(
-    r"<(?=/?(?:requirement|plan|sample|second_sample|template|code|code_1|code_2|finding|names|settings|title)>)"
+    r"<(?=/?(?:requirement|plan|sample|second_sample|template|code|code_1|code_2|finding|names|settings|title"
+    r"|problem|chain|steps)>)"
 )
 
 
@@ -88,6 +90,49 @@ def repair_prompt(plan: Plan, code: str, finding: str) -> Prompt:
         plan=_block("plan", plan_text(plan)),
         code=_block("code", code),
         finding=_block("finding", finding),
+    )
+
+
+def direct_prompt(requirement: str) -> Prompt:
+    """Ask for a script from the requirement alone. Paper: IV, Direct."""
+    return _whole("direct", requirement=_block("requirement", requirement))
+
+
+def steps_prompt(requirement: str) -> Prompt:
+    """Ask for the steps that a script has to carry out. Paper: IV, PS, the planning."""
+    return Prompt(
+        _text("reasoning_system"), _fill("ps_plan", {"requirement": _block("requirement", requirement)})
+    )
+
+
+def solve_prompt(requirement: str, steps: str) -> Prompt:
+    """Ask for a script that carries out the model's own steps. Paper: IV, PS, the solving."""
+    return _whole("ps_code", requirement=_block("requirement", requirement), steps=_block("steps", steps))
+
+
+def chain_prompt(problem: str, code: str) -> Prompt:
+    """Ask for the reasoning from a representative problem to its code. Paper: IV, C-CoT."""
+    blocks = {"problem": _block("problem", problem), "code": _block("code", code)}
+    return Prompt(_text("reasoning_system"), _fill("ccot_chain", blocks))
+
+
+def chain_of_thought_prompt(requirement: str, problem: str, chain: str) -> Prompt:
+    """Ask for a script after the reasoning on another problem of the category. Paper: IV, C-CoT."""
+    return _whole(
+        "ccot",
+        problem=_block("problem", problem),
+        chain=_block("chain", chain),
+        requirement=_block("requirement", requirement),
+    )
+
+
+def demonstration_prompt(requirement: str, problem: str, sample: str) -> Prompt:
+    """Ask for a script after one solved problem. Paper: IV, CEDAR."""
+    return _whole(
+        "cedar",
+        problem=_block("problem", problem),
+        sample=_block("sample", sample),
+        requirement=_block("requirement", requirement),
     )
 
 
