@@ -1,11 +1,11 @@
 """Count what two pieces of code share: the terms of CodeBLEU, so that pairs can be pooled and resampled.
 
 Guarantees the numbers of the `codebleu` package, quirks included, in a process whose PYTHONHASHSEED is 0:
-the package orders the sources of a value by a set of names. Each text is read once, where the package reads it
-four times and looks its subtrees up one by one.
+the package orders the sources of a value by a set of names. Each text is read once, where the package reads
+it four times and looks its subtrees up one by one.
 
-Differs: code past `MAX_DEPTH` or `MAX_WORK`, for which the package takes minutes, recurses out of its stack or
-does not end, has no syntax tree here.
+Differs: code past `MAX_DEPTH` or `MAX_WORK`, for which the package takes minutes, recurses out of its stack
+or does not end, has no syntax tree here.
 Paper: Ren et al. 2020.
 """
 
@@ -69,8 +69,9 @@ class PairCounts:
     def to_row(self) -> tuple[float, ...]:
         """Return the numbers in the order in which `CorpusScores` takes them."""
         return (
-            *self.matches, *self.totals, *self.weighted, *self.weighted_totals, self.length, self.wanted_length,
-            self.subtrees, self.wanted_subtrees, self.flows, self.wanted_flows, self.pairs,
+            *self.matches, *self.totals, *self.weighted, *self.weighted_totals,
+            self.length, self.wanted_length, self.subtrees, self.wanted_subtrees,
+            self.flows, self.wanted_flows, self.pairs,
         )  # fmt: skip
 
 
@@ -126,9 +127,7 @@ def read_terms(text: str) -> CodeTerms:
     nodes = _inner_nodes(root, len(set(words)))
     if nodes is None:
         return CodeTerms(words, ngrams, Counter(), Counter(), False)
-    flows = dataflow_match.normalize_dataflow(
-        dataflow_match.get_data_flow(cleaned, (_parser(), DFG_python))
-    )
+    flows = dataflow_match.normalize_dataflow(dataflow_match.get_data_flow(cleaned, (_parser(), DFG_python)))
     return CodeTerms(
         words,
         ngrams,
@@ -159,9 +158,7 @@ def count_pair(terms: CodeTerms, wanted: CodeTerms) -> PairCounts:
 
 def _weight(unigrams: Counter[tuple[str, ...]]) -> float:
     keywords = _keywords()
-    return math.fsum(
-        count * (_KEYWORD if word in keywords else _WORD) for (word,), count in unigrams.items()
-    )
+    return math.fsum(count * (_KEYWORD if word in keywords else _WORD) for (word,), count in unigrams.items())
 
 
 def _bleu(

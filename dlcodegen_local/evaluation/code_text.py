@@ -73,7 +73,8 @@ class Statements:
     def __iter__(self) -> Iterator[str]:
         place, depth = 0, 0
         while place < len(self._code):
-            indent, words, strings = "", [], 0
+            words: list[str] = []
+            indent, strings = "", 0
             while (found := _TOKEN.match(self._code, place)) is not None:
                 place, kind, text = found.end(), found.lastgroup, found.group()
                 if kind == "end":
