@@ -4,10 +4,11 @@ The same values and seed give the same interval. Items are resampled, so the int
 of the same kind; it says nothing about another seed of a system.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 2_000
 LEVEL = 0.95
@@ -15,7 +16,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """Hold the mean over `n` items and its interval, in the unit of the values."""
+    """Hold the mean over `n` items, or what pooling them gives, and its interval, in the values' unit."""
 
     mean: float
     low: float
@@ -44,3 +45,30 @@ def paired_difference(
     pairs = zip(values, others, strict=True)
     differences = [value - other for value, other in pairs if not (value is None or other is None)]
     return estimate(differences, seed)
+
+
+def pooled_estimate(
+    rows: NDArray[np.float64],
+    score: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    seed: int,
+    others: NDArray[np.float64] | None = None,
+) -> Estimate | None:
+    """Return the score of the items' summed rows `(items, columns)` with its interval.
+
+    `score` takes sums `(..., columns)` and returns `(...)`, NaN where it is undefined: such resamples are left
+    out, and None is returned where it is undefined for all the items. With `others`, rows of the same items
+    by another system, it is the difference to theirs.
+    """
+    if not len(rows):
+        return None
+    rng = np.random.default_rng(seed)
+    size = len(rows)
+    times = [np.bincount(rng.integers(0, size, size), minlength=size) for _ in range(RESAMPLES)]
+    weights = np.vstack([np.ones(size, dtype=np.int64), *times])
+    scores = score(weights @ rows)
+    if others is not None:
+        scores = scores - score(weights @ others)
+    if not np.isfinite(scores[0]):
+        return None
+    low, high = np.nanpercentile(scores[1:], [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return Estimate(float(scores[0]), float(low), float(high), size)
