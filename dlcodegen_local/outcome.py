@@ -66,6 +66,18 @@ class Outcome:
         """Which stage the source comes from."""
         return self.chosen.origin
 
+    def to_row(self) -> dict[str, Any]:
+        """Return the row of a batch's results, without the item's id."""
+        return {
+            "method": self.method,
+            "code": self.source,
+            "origin": self.origin,
+            "plan": self.plan.to_dict(),
+            "verification": self.verification.to_dict(),
+            "seconds": round(self.seconds, 2),
+            "tokens": self.tokens,
+        }
+
     def project(self, requirement: str, record: Mapping[str, Any]) -> Project:
         """Return what the project writer needs."""
         return Project(

@@ -271,7 +271,7 @@ def _generate_batch(
             reporter.note(f"{item_id} failed: {rows[-1]['error']}")
             code = 1
         else:
-            rows.append({"id": item_id, **_row(outcome)})
+            rows.append({"id": item_id, **outcome.to_row()})
             code = code if outcome.verification.ok else 1
         lines = "".join(options.json_text(row) + "\n" for row in rows)
         write_file(output / "results.jsonl", lines)
@@ -286,21 +286,9 @@ def _error_row(item_id: str, exc: Exception) -> dict[str, Any]:
     return {**row, "error": f"{type(exc).__name__}: {exc}", "exit_code": GenerationError.exit_code}
 
 
-def _row(outcome: "Outcome") -> dict[str, Any]:
-    return {
-        "method": outcome.method,
-        "code": outcome.source,
-        "origin": outcome.origin,
-        "plan": outcome.plan.to_dict(),
-        "verification": outcome.verification.to_dict(),
-        "seconds": round(outcome.seconds, 2),
-        "tokens": outcome.tokens,
-    }
-
-
 def _print_outcome(outcome: "Outcome", output: Path, as_json: bool) -> None:
     if as_json:
-        options.print_json({"folder": str(output), **_row(outcome)})
+        options.print_json({"folder": str(output), **outcome.to_row()})
         return
     verification = outcome.verification
     score = verification.compliance.score

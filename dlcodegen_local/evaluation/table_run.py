@@ -1,0 +1,164 @@
+"""Run the systems of a table over tasks: every finished item is kept, a killed run goes on after it.
+
+A folder holds `SYSTEM.jsonl` with a row an item, `plans.json`, and `settings.json`, which says what the
+rows depend on. Guarantees that no item is done twice, that an item whose run ended the process twice is
+left as failed, and that one item's error costs that item alone.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from dlcodegen_local.durable import write_file
+from dlcodegen_local.errors import ConfigError, DlcodegenError
+from dlcodegen_local.evaluation.systems import System
+
+_MOST_STARTS = 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """Hold one requirement; `dataset` is what is known of the data."""
+
+    id: str
+    requirement: str
+    dataset: str = ""
+
+
+class Maker(Protocol):
+    """Makes one program; whatever it raises costs the item."""
+
+    def __call__(self, system: System, task: Task) -> Mapping[str, Any]:
+        """Return the item's row without its id."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Say how far a table is; `seconds_left` is None until an item is done."""
+
+    system: str
+    task: str
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+class TableRun:
+    """The folder of one table's results.
+
+    Raises:
+        ConfigError: the folder holds results of other settings, or cannot be read or written.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self._folder = folder
+        kept = folder / "settings.json"
+        text = json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        if kept.exists():
+            earlier = _read_object(kept)
+            differing = sorted(
+                key for key in {*earlier, *settings} if earlier.get(key) != json.loads(text).get(key)
+            )
+            if differing:
+                raise ConfigError(
+                    f"{folder} holds results of other settings: {', '.join(differing)}",
+                    hint="name another folder",
+                )
+        else:
+            write_file(kept, text)
+
+    def path_of(self, system: System) -> Path:
+        """Return the file of a system's rows."""
+        return self._folder / f"{system.name}.jsonl"
+
+    def run(
+        self,
+        systems: Sequence[System],
+        tasks: Sequence[Task],
+        make: Maker,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        """Do what is missing, system by system."""
+        open_items = [
+            (system, task)
+            for system in systems
+            for done in (self._done(system),)
+            for task in tasks
+            if task.id not in done
+        ]
+        began = time.monotonic()
+        total = len(systems) * len(tasks)
+        for number, (system, task) in enumerate(open_items):
+            spent = time.monotonic() - began
+            left = spent / number * (len(open_items) - number) if number else None
+            on_progress(Progress(system.name, task.id, total - len(open_items) + number, total, left))
+            row = self._row(system, task, make)
+            _append(self.path_of(system), {"id": task.id, **row})
+
+    def _row(self, system: System, task: Task, make: Maker) -> Mapping[str, Any]:
+        starts = self._folder / "started.json"
+        counts = _read_object(starts) if starts.exists() else {}
+        key = f"{system.name} {task.id}"
+        before = counts.get(key, 0)
+        if isinstance(before, int) and before >= _MOST_STARTS:
+            return _failed(system, f"the process ended {before} times while it ran")
+        write_file(starts, json.dumps({key: before + 1 if isinstance(before, int) else 1}) + "\n")
+        try:
+            return make(system, task)
+        except DlcodegenError as exc:
+            return _failed(system, exc.message)
+        except Exception as exc:  # one item's fault is that item's alone
+            return _failed(system, f"{type(exc).__name__}: {exc}")
+        except KeyboardInterrupt:
+            write_file(starts, "{}\n")  # a person's wish, not the item's fault
+            raise
+
+    def _done(self, system: System) -> set[str]:
+        """Return the ids of finished items; a line that was cut by a kill is taken off the file."""
+        path = self.path_of(system)
+        if not path.exists():
+            return set()
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            write_file(path, whole)
+        rows = [_decoded(line, f"{path}, line {at}") for at, line in enumerate(whole.splitlines(), start=1)]
+        return {str(row.get("id")) for row in rows}
+
+
+def _failed(system: System, error: str) -> dict[str, Any]:
+    return {"method": system.method, "code": "", "error": error}
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row that a kill cannot spoil: one write, then to the disk."""
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        with open(path, "ab") as file:
+            file.write(line.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be written: {exc.strerror}", hint="check the folder") from exc
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        return _decoded(path.read_bytes(), str(path))
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the folder") from exc
+
+
+def _decoded(text: bytes, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as exc:
+        raise ConfigError(f"{where}: is not JSON", hint="remove the file, or name another folder") from exc
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: must be an object", hint="remove the file, or name another folder")
+    return value
