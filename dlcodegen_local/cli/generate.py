@@ -22,6 +22,7 @@ from dlcodegen_local.errors import ConfigError, DlcodegenError, GenerationError
 if TYPE_CHECKING:
     from dlcodegen_local.outcome import Outcome
     from dlcodegen_local.pipeline import Engines, PipelineConfig, Request
+    from dlcodegen_local.verification.report import SmokeResult
 
 _STAGES = ("comparison", "code-rag", "template-rag")
 
@@ -291,14 +292,18 @@ def _print_outcome(outcome: "Outcome", output: Path, as_json: bool) -> None:
         return
     verification = outcome.verification
     score = verification.compliance.score
-    smoke = {True: "passed", False: "FAILED", None: "not run"}[verification.smoke.ok]
     click.echo(click.format_filename(output))
     click.echo(f"  task        {outcome.plan.category}")
     click.echo(f"  origin      {outcome.origin}")
     click.echo(f"  static      {'passed' if verification.static_ok else 'FAILED'}")
     click.echo(f"  compliance  {'no plan field to compare' if score is None else f'{score:.2f}'}")
-    click.echo(
-        f"  smoke run   {smoke} ({verification.smoke.seconds:.1f} s) {verification.smoke.message}".rstrip()
-    )
+    click.echo(f"  smoke run   {_smoke_text(verification.smoke)}")
     if not verification.ok:
         click.echo("  This project FAILED its checks; its README says which.")
+
+
+def _smoke_text(smoke: "SmokeResult") -> str:
+    if smoke.ok is None:
+        return "not run"
+    state = "passed" if smoke.ok else "FAILED"
+    return f"{state} ({smoke.seconds:.1f} s) {smoke.message}".rstrip()
