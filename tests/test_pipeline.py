@@ -169,6 +169,13 @@ def test_code_that_ignores_the_plan_is_not_delivered(tmp_path):
     assert outcome.verification.compliance.score > 0.9
 
 
+def test_an_unproven_loss_of_another_kind_is_not_taken_and_the_reason_is_told(tmp_path):
+    other = TABLE.replace('loss: str = "sparse_categorical_crossentropy"', 'loss: str = "mean_squared_error"')
+    outcome, reporter, _, _ = run(tmp_path, whole([fenced(other)]))
+    assert outcome.origin == "compiler"
+    assert "merge is not taken: its loss function contradicts the plan" in "\n".join(reporter.lines)
+
+
 def test_a_finding_is_repaired_by_the_model(tmp_path):
     broken = TABLE.replace("return model", "return modell")
     llm = whole([fenced(broken), fenced(broken), fenced(broken), fenced(TABLE)])
