@@ -92,7 +92,8 @@ class Verifier:
         if verification.smoke.ok is False:
             return f"smoke run: {verification.smoke.message}"
         if not self.follows_plan(compliance):
-            return f"its {', '.join(compliance.contradicted)} contradicts the plan, and no smoke run proves it"
+            fields = ", ".join(compliance.contradicted)
+            return f"its {fields} contradicts the plan, and no smoke run proves it"
         return None
 
     def follows_plan(self, compliance: Compliance) -> bool:
