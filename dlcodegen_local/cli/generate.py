@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dlcodegen_local.cli import options
-from dlcodegen_local.cli.forecast import model_notes, print_forecast
+from dlcodegen_local.cli.forecast import look_at, print_forecast
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.config import (
     GenerationConfig,
@@ -163,12 +163,9 @@ def _left_out(stages: str) -> frozenset[str]:
 
 def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "PipelineConfig":
     from dlcodegen_local.engines import bundled_model
-    from dlcodegen_local.generation.gguf_header import read_header
     from dlcodegen_local.pipeline import PipelineConfig
 
     paths = find_paths()
-    model = flags["model"] or bundled_model(paths.models)
-    read_header(model)
     verification = {"run": not flags["no_run"], "min_compliance": flags["min_compliance"]}
     if flags["python"]:
         verification["python"] = flags["python"]
@@ -176,7 +173,7 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
         planner=PlannerConfig(flags["planner"] or paths.models / "planner", flags["beams"], flags["threads"]),
         retrieval=RetrievalConfig(find_pools(flags["pool"], paths), paths.cache, flags["k"]),
         generation=GenerationConfig(
-            model=model,
+            model=flags["model"] or bundled_model(paths.models),
             merge=flags["merge"],
             temperature=flags["temperature"],
             seed=flags["seed"],
@@ -195,7 +192,7 @@ def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pl
     from dlcodegen_local.pipeline import Engines
     from dlcodegen_local.verification.verifier import Verifier
 
-    for note in model_notes(config.generation, find_paths().cache):
+    for note in look_at(config.generation, find_paths().cache).notes:
         reporter.note(note)
     reporter.stage("load")
     sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
