@@ -55,17 +55,19 @@ _LOSS_KINDS = (
 
 def measure_compliance(source: str, plan: Plan) -> Compliance:
     """Return how far code follows a plan."""
+    contradicted: tuple[str, ...] = ()
     try:
         extraction = extract(source)
     except ConfigError:
-        fields, contradicted = dict.fromkeys(_planned_fields(plan), 0.0), ()
+        fields = dict.fromkeys(_planned_fields(plan), 0.0)
     else:
         fields = {
             name: score
             for name in _planned_fields(plan)
             if (score := _score(name, plan, extraction)) is not None
         }
-        contradicted = ("loss function",) if _is_other_kind(plan.loss, extraction.plan.loss) else ()
+        if _is_other_kind(plan.loss, extraction.plan.loss):
+            contradicted = ("loss function",)
     score = sum(fields.values()) / len(fields) if fields else None
     return Compliance(score, fields, contradicted)
 
