@@ -59,7 +59,9 @@ def run(
     without=frozenset(),
     samples=None,
     effort="normal",
+    cache=None,
 ):
+    """Run a request; with a `cache` that runs share, the verifier looks every name up once."""
     config = PipelineConfig(
         planner=PlannerConfig(tmp_path),
         retrieval=RetrievalConfig((), tmp_path),
@@ -75,7 +77,7 @@ def run(
         planner=None,
         index=SampleIndex([MemoryPool(samples)], tmp_path / "cache"),
         llm=llm,
-        verifier=Verifier(config.verification, sandbox, tmp_path / "cache"),
+        verifier=Verifier(config.verification, sandbox, cache or tmp_path / "cache"),
     )
     request = Request("Classify rows of a table", "", plan)
     record = RunRecord(tmp_path / "state", run_inputs(request, engines, config))
