@@ -70,7 +70,7 @@ def print_forecast(request: "Request", config: "PipelineConfig", *, as_json: boo
     click.echo(_LINE.format(*_HEADINGS))
     for row in [*table["stages"], {"stage": "total", "answer_budget": "", **table["total"]}]:
         cells = (row[key] for key in ("stage", "in", "shared", "compared", "answer_budget", "out"))
-        click.echo(_LINE.format(*cells, "?" if row["seconds"] is None else f"{row['seconds']:.0f}"))
+        click.echo(_LINE.format(*cells, f"{row['seconds']:.0f}"))
     for row in table["stages"]:
         for line in (*row["cut"], *row["failed"]):
             click.echo(f"  {line}")
@@ -90,11 +90,11 @@ def _forecast(request: "Request", config: "PipelineConfig") -> dict[str, Any]:
 
     cache = find_paths().cache
     outlook = look_at(config.generation, cache)
-    speed = expected_speed(cache / "speeds.json", config.generation.model)
+    speed = expected_speed(cache / "speeds.json", config.generation.model, outlook.header.n_params)
     stages, notes = _rehearsed(request, config, outlook)
     rows = [_row(stage, speed) for stage in stages]
     total = {key: sum(row[key] for row in rows) for key in ("in", "shared", "compared", "out")}
-    seconds = None if speed is None else round(sum(row["seconds"] for row in rows), 1)
+    seconds = round(sum(row["seconds"] for row in rows), 1)
     n_ctx = outlook.info.n_ctx
     return {
         "model": outlook.info.name,
@@ -102,14 +102,12 @@ def _forecast(request: "Request", config: "PipelineConfig") -> dict[str, Any]:
         "stages": rows,
         "total": {**total, "seconds": seconds},
         "memory_mib": {"needed": needed_bytes(outlook.header, n_ctx) >> 20, "free": available_bytes() >> 20},
-        "speed": speed.origin
-        if speed
-        else "no model ran on this machine yet: the first real run measures it",
+        "speed": speed.origin,
         "notes": [*notes, *outlook.notes],
     }
 
 
-def _row(stage: "StageForecast", speed: "Speed | None") -> dict[str, Any]:
+def _row(stage: "StageForecast", speed: "Speed") -> dict[str, Any]:
     return {
         "stage": stage.name,
         "in": stage.read,
@@ -118,7 +116,7 @@ def _row(stage: "StageForecast", speed: "Speed | None") -> dict[str, Any]:
         "cut": list(stage.cuts),
         "answer_budget": stage.answer_budget,
         "out": stage.written,
-        "seconds": None if speed is None else round(speed.seconds(stage.read_anew, stage.written), 1),
+        "seconds": round(speed.seconds(stage.read_anew, stage.written), 1),
         "failed": [f"{stage.name} would fail: {stage.failure}"] if stage.failure else [],
     }
 
