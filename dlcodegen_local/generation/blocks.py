@@ -17,6 +17,7 @@ _PYTHON_TAGS = frozenset(
     ("", "python", "py", "python3", "py3", "ipython", "ipython3", "pycon", "diff", "patch")
 )
 _MAX_INDENT = 3
+_MAX_HEADING_CHARS = 400
 _FILE_NAME = re.compile(r"(\w+)\.py\b")
 _MARKER = re.compile(r"^# %% \[(\w+)\]", re.MULTILINE)
 _FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
@@ -63,7 +64,7 @@ def parses(code: str) -> bool:
 
 
 def _block(text: str, opened: re.Match[str], end: int | None) -> Block:
-    before = text[: opened.start()].rstrip()
+    before = text[max(opened.start() - _MAX_HEADING_CHARS, 0) : opened.start()].rstrip()
     heading = f"{before[before.rfind(chr(10)) + 1 :]} {opened.group()}"
     return Block(undecorated(text[opened.end() + 1 : end]), opened[3].lower(), heading, end is not None)
 

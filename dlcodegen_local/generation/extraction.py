@@ -54,7 +54,8 @@ def extract_code(answer: str) -> Extracted | None:
         code, how = choose_program(blocks)
         notes += how
     else:
-        code = _from_first_code_line(undecorated(text))
+        bare = undecorated(text)
+        code = bare if parses(bare) else _from_first_code_line(bare)
     code = code.strip("\n")
     if not code.strip():
         return None
