@@ -53,8 +53,11 @@ class Selection:
             verification = self._verify(candidate)
             if rank == 0:
                 candidate, verification = self._repaired(candidate, verification)
-            if self._survives(verification):
+            objection = self._engines.verifier.objection(verification)
+            if objection is None:
                 survivors.append((candidate, verification))
+            else:
+                self._stages.reporter.note(f"{candidate.origin} is not taken: {objection}")
             if survivors and effort != "best":
                 break
         if survivors:
@@ -88,9 +91,6 @@ class Selection:
 
     def _repair(self, source: str, defect: Finding, attempt: int) -> StageResult:
         return repair(source, self._plan, defect, self._engines.llm, self._settings, attempt)
-
-    def _survives(self, verification: Verification) -> bool:
-        return verification.ok and self._engines.verifier.follows_plan(verification.compliance)
 
     def _verify(self, candidate: Candidate) -> Verification:
         self._stages.reporter.stage(f"verify {candidate.origin}")

@@ -59,7 +59,9 @@ def run(
     without=frozenset(),
     samples=None,
     effort="normal",
+    cache=None,
 ):
+    """Run a request; with a `cache` that runs share, the verifier looks every name up once."""
     config = PipelineConfig(
         planner=PlannerConfig(tmp_path),
         retrieval=RetrievalConfig((), tmp_path),
@@ -75,7 +77,7 @@ def run(
         planner=None,
         index=SampleIndex([MemoryPool(samples)], tmp_path / "cache"),
         llm=llm,
-        verifier=Verifier(config.verification, sandbox, tmp_path / "cache"),
+        verifier=Verifier(config.verification, sandbox, cache or tmp_path / "cache"),
     )
     request = Request("Classify rows of a table", "", plan)
     record = RunRecord(tmp_path / "state", run_inputs(request, engines, config))
@@ -167,6 +169,13 @@ def test_code_that_ignores_the_plan_is_not_delivered(tmp_path):
     outcome, _, _, _ = run(tmp_path, whole([fenced(stranger)]))
     assert outcome.origin == "compiler"
     assert outcome.verification.compliance.score > 0.9
+
+
+def test_an_unproven_loss_of_another_kind_is_not_taken_and_the_reason_is_told(tmp_path):
+    other = TABLE.replace('loss: str = "sparse_categorical_crossentropy"', 'loss: str = "mean_squared_error"')
+    outcome, reporter, _, _ = run(tmp_path, whole([fenced(other)]))
+    assert outcome.origin == "compiler"
+    assert "merge is not taken: its loss function contradicts the plan" in "\n".join(reporter.lines)
 
 
 def test_a_finding_is_repaired_by_the_model(tmp_path):

@@ -27,6 +27,7 @@ from dlcodegen_local.generation.memory import choose_context
 from dlcodegen_local.generation.native import NativeModel
 from dlcodegen_local.generation.pace import Pace, default_pace, find_pace
 from dlcodegen_local.generation.scoring import ChunkScorer
+from dlcodegen_local.plain_text import plain
 
 OnProgress = Callable[[Progress], None]
 
@@ -65,12 +66,12 @@ class LlamaCppLLM:
             self._pace = find_pace(self._native, sha256, self._pace, n_threads, cache)
         self._native.set_threads(*self._pace.threads)
         self._info = ModelInfo(
-            name=str(header.metadata.get("general.name") or file.stem),
+            name=plain(str(header.metadata.get("general.name") or file.stem)),
             path=file,
             sha256=sha256,
             n_ctx=choice,
             n_params=header.n_params,
-            chat_format=find_format(file, header).name,
+            chat_format=find_format(file, header, cache / "templates" if cache else None).name,
             size_bytes=header.size_bytes,
             pace=self._pace.to_dict(),
         )

@@ -1,6 +1,5 @@
 import struct
 
-import numpy as np
 import pytest
 
 from dlcodegen_local.errors import ArtifactError, ConfigError
@@ -103,23 +102,6 @@ def test_a_model_that_cannot_fit_is_refused_with_figures(tiny_gguf):
 
 def test_the_same_seed_writes_the_same_file(tiny_gguf, tmp_path):
     assert write_tiny_gguf(tmp_path / "again.gguf").read_bytes() == tiny_gguf.read_bytes()
-
-
-def test_any_damaged_byte_is_refused_or_harmless_never_a_traceback(tiny_gguf, tmp_path):
-    content = tiny_gguf.read_bytes()
-    end = read_header(tiny_gguf).tensors[0].offset
-    rng = np.random.default_rng(0)
-    path = tmp_path / "damaged.gguf"
-    refused = 0
-    for place, bit in zip(rng.integers(0, end, 300), rng.integers(0, 8, 300), strict=True):
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << bit
-        path.write_bytes(damaged)
-        try:
-            read_header(path)
-        except ArtifactError:
-            refused += 1
-    assert refused > 100
 
 
 def test_a_model_that_leaves_little_memory_is_told_to_page(tiny_gguf):
