@@ -1,7 +1,7 @@
 """The native model behind the adapter: the only module with ctypes and llama_cpp.
 
-Guarantees that nothing native writes to stderr, and that a token decoded among others gives, for
-weights in the usual block formats, bit for bit the logits that it gives alone (`pace` checks it).
+Guarantees that nothing native writes to stderr, and that a token decoded among a few others gives, for
+weights in the usual block formats, bit for bit the logits that it gives alone (`pace` finds how few).
 Does not protect from faults of the native code itself.
 """
 
@@ -27,7 +27,8 @@ class NativeModel:
     """Own the native model, its context and one batch.
 
     Values are kept in bfloat16 beside keys in float16: llama.cpp then sums values in float32, and
-    takes the same path for one token as for several, however many threads there are.
+    takes the same path for one token as for several, however many threads there are. Weights stay as they are
+    in the file: repacked for a processor they take another path for four tokens than for one.
     """
 
     def __init__(self, path: Path, n_ctx: int) -> None:
@@ -40,6 +41,7 @@ class NativeModel:
         llama_cpp.llama_backend_init()
         model_params = llama_cpp.llama_model_default_params()
         model_params.n_gpu_layers = 0
+        model_params.use_extra_bufts = False
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), model_params)
         if not self._model:
             raise ArtifactError(

@@ -27,7 +27,7 @@ class ForcedLLM(LlamaCppLLM):
     def chooser(self, sampling: Sampling) -> Choose:
         script = iter(self._script)
 
-        def choose(logits: Logits, noise: float) -> int:
+        def choose(logits: Logits) -> int:
             assert logits.size
             return next(script)
 

@@ -3,8 +3,7 @@
 `python -m tests.benchmarks.lookup --json`: three prompts with forced answers. `merge` joins two drafts,
 `repair` changes a line, `foreign` writes another program than the prompt shows. Both ways take turns on
 one loaded model, and the fastest round of each counts. `--model` takes any GGUF; `--random FILE` makes
-and takes one of 1.3 billion random weights. The likelihoods of a forced answer say nothing, so that no
-token is ever decoded a second time for a near tie: where fast kernels differ, the real gain is less.
+and takes one of 1.3 billion random weights.
 """
 
 import argparse

@@ -84,7 +84,7 @@ def _add_weights(writer: Any, shape: Shape) -> None:
     def weights(*size: int) -> Any:
         return rng.standard_normal(size, np.float32) * np.float32(0.02)
 
-    sizes = {name: (width, width) for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
+    sizes = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (width, width))
     sizes |= {"ffn_gate": (inner, width), "ffn_up": (inner, width), "ffn_down": (width, inner)}
     matrices = {name: weights(*size) for name, size in sizes.items()}
     few = {name: _quantized(matrix, fine=False) for name, matrix in matrices.items()}
