@@ -59,6 +59,7 @@ class NativeModel:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._row = ctypes.c_float * self._n_vocab
         self._is_sentencepiece = llama_cpp.llama_vocab_type(self._vocab) == _SENTENCEPIECE
         self._batch = llama_cpp.llama_batch_init(MAX_BATCH_TOKENS, 0, 1)
         self._buffer = ctypes.create_string_buffer(_MAX_PIECE_BYTES)
@@ -144,7 +145,7 @@ class NativeModel:
     def logits(self, index: int) -> NDArray[np.float32]:
         """Return the logits `(vocabulary,)` of a position of the last batch; -1 is its last one."""
         pointer = self._api.llama_get_logits_ith(self._context, index)
-        logits = np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+        logits = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), np.float32)
         if not np.isfinite(logits.max()):
             raise GenerationError("the model computes no numbers", hint="its file may be damaged")
         return logits
