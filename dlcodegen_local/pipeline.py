@@ -19,7 +19,7 @@ from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.following import by_ability, follow
-from dlcodegen_local.generation.llm import CodeLLM, Progress
+from dlcodegen_local.generation.llm import CodeLLM
 from dlcodegen_local.generation.repair import repair
 from dlcodegen_local.generation.results import Floor, GenerationSettings, StageResult
 from dlcodegen_local.generation.stages import (
@@ -35,6 +35,7 @@ from dlcodegen_local.retrieval.index import Hit, SampleIndex
 from dlcodegen_local.retrieval.samples import Sample
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.sections import Sections
+from dlcodegen_local.transcript import Transcript
 from dlcodegen_local.verification.report import Finding, Verification
 from dlcodegen_local.verification.verifier import Verifier
 
@@ -162,6 +163,7 @@ class _Run:
         self.record = record
         self.reporter = reporter
         self.tokens = 0
+        self._transcript = Transcript(reporter)
         self._spare: list[Candidate] = []
 
     def make_plan(self) -> Plan:
@@ -357,7 +359,8 @@ class _Run:
         """Run one stage of the model and record it; a model that writes no code costs only the stage."""
         self.reporter.stage(name)
         try:
-            result = write()
+            with self._transcript.kept(name, self.record):
+                result = write()
         except GenerationError as exc:
             self.record.add_stage(name, {"error": exc.message}, {})
             self.reporter.done(f"failed: {exc.message}")
@@ -391,11 +394,6 @@ class _Run:
             seed=generation.seed,
             merge=generation.merge,
             max_retry_tokens=0 if generation.effort == "fast" else GenerationSettings.max_retry_tokens,
-            on_progress=self._show,
+            on_progress=self._transcript,
             floor=Floor(compile_plan(plan, self.config.framework), plan),
-        )
-
-    def _show(self, stage: str, progress: Progress) -> None:
-        self.reporter.progress(
-            progress.kind, progress.tokens, progress.total, progress.tokens_per_second, progress.seconds_left
         )

@@ -35,7 +35,7 @@ def choose_token(logits: NDArray[np.float32], sampling: Sampling, rng: np.random
     """
     if sampling.temperature <= 0:
         return int(np.argmax(logits))
-    threshold = logits.max() + np.log(max(sampling.min_p, 1e-12))
+    threshold = logits.max() + np.float32(np.log(max(sampling.min_p, 1e-12)))
     kept = np.flatnonzero(logits >= threshold)
     log_probs = log_softmax(logits[kept] / np.float32(sampling.temperature))
     cumulative = np.cumsum(np.exp(log_probs))
