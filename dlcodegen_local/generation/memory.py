@@ -5,6 +5,7 @@ will page is told of. The figures are estimates: weights, key/value cache in 16 
 batch.
 """
 
+import resource
 from pathlib import Path
 
 from dlcodegen_local.errors import ArtifactError, ConfigError
@@ -81,12 +82,12 @@ def needed_by_context(header: GgufHeader) -> dict[int, int]:
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """Return the memory that this machine, or the container it is, can still give, in bytes.
+    """Return the memory that this machine, its container and its limits can still give, in bytes.
 
     Raises:
         ArtifactError: the system does not say.
     """
-    found = [_free_of_machine(root), *_free_of_container(root)]
+    found = [_free_of_machine(root), *_free_of_container(root), *_free_of_limit(root)]
     return max(min(found), 0)
 
 
@@ -95,6 +96,16 @@ def _free_of_machine(root: Path) -> int:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     raise ArtifactError("the free memory of this machine is unknown", hint="a Linux with /proc is needed")
+
+
+def _free_of_limit(root: Path) -> list[int]:
+    """Return what a limit on the address space (`ulimit -v`) leaves to this process."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        used = int((root / "proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        used = 0
+    return [] if limit == resource.RLIM_INFINITY else [limit - used]
 
 
 def _free_of_container(root: Path) -> list[int]:

@@ -1,4 +1,7 @@
+import re
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -148,3 +151,25 @@ def test_a_container_has_the_memory_of_its_group(tmp_path):
     assert available_bytes(tmp_path) == 1_500_000
     (group / "memory.max").write_text("max\n")
     assert available_bytes(tmp_path) == 4 << 20
+
+
+_UNDER_A_LIMIT = """
+import resource, sys
+from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
+import llama_cpp
+
+with open("/proc/self/statm") as statm:
+    used = int(statm.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20),) * 2)
+try:
+    LlamaCppLLM(sys.argv[1])
+except ArtifactError as exc:
+    print(exc.message)
+"""
+
+
+def test_a_model_over_the_limit_of_the_process_is_refused_with_figures(tiny_gguf):
+    command = [sys.executable, "-c", _UNDER_A_LIMIT, str(tiny_gguf)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert re.match(r"the model needs about \d+ MiB of memory .*, 1\d MiB are free", refused.stdout), refused
