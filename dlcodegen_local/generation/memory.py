@@ -12,6 +12,7 @@ from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.generation.gguf_header import ArrayInfo, GgufHeader
 
 DEFAULT_N_CTX = 16_384
+SHORT_N_CTX = 2048
 MIN_N_CTX = 512
 _BATCH_TOKENS = 256
 _FIXED_BYTES = 64 << 20
@@ -22,7 +23,8 @@ _SHOWN_CONTEXTS = (2048, 4096, 8192, 16_384, 32_768, 131_072)
 def choose_context(header: GgufHeader, n_ctx: int | None, available: int | None = None) -> int:
     """Return the context length: the one asked for, else what model and memory allow, halved to fit.
 
-    `available` is in bytes; None asks this machine.
+    It is halved as well where the machine would page, down to `SHORT_N_CTX`. `available` is in bytes; None
+    asks this machine.
 
     Raises:
         ArtifactError: the model does not fit into memory.
@@ -36,9 +38,10 @@ def choose_context(header: GgufHeader, n_ctx: int | None, available: int | None 
         )
     free = available_bytes() if available is None else available
     wanted = n_ctx or min(trained, DEFAULT_N_CTX)
-    least = wanted if n_ctx else min(trained, MIN_N_CTX)
-    while needed_bytes(header, wanted) > free and wanted > least:
-        wanted = max(wanted // 2, least)
+    if n_ctx is None:
+        for room, least in ((_PAGING_SHARE * free, SHORT_N_CTX), (free, MIN_N_CTX)):
+            while needed_bytes(header, wanted) > room and wanted > least:
+                wanted = max(wanted // 2, least)
     if (needed := needed_bytes(header, wanted)) > free:
         raise ArtifactError(
             f"the model needs about {needed >> 20} MiB of memory with a context of {wanted} tokens, "
