@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.lookup --json`: three prompts with forced answers. `merge` joins two drafts,
 `repair` changes a line, `foreign` writes another program than the prompt shows. Both ways take turns on
-one loaded model, and the fastest round of each counts. `--model` takes any GGUF; `--random FILE` makes
+one loaded model, and the median round of each counts. `--model` takes any GGUF; `--random FILE` makes
 and takes one of 1.3 billion random weights; `--processor` counts processor time, for a machine with
 other work.
 """
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import median
 
 from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.generation.llm import Progress, Prompt, Sampling
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.lookup", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one object a line instead of a table")
     add_model_options(parser)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lines", type=int, help="of every program, at most")
     options = parser.parse_args(argv)
     if not options.json:
@@ -62,12 +63,12 @@ def measured(llm: ForcedLLM, options: argparse.Namespace) -> Iterator[tuple[str,
     """Yield name, our tokens a second, and those of plain writing."""
     for name, prompt, answer in cases(options.lines):
         llm.answers = lambda _, answer=answer: answer
-        rates: dict[bool, float] = {}
+        rates: dict[bool, list[float]] = {True: [], False: []}
         for index in range(2 * options.rounds):
             is_plain = index % 2 == 0
             with llm.token_by_token() if is_plain else nullcontext():
-                rates[is_plain] = max(rates.get(is_plain, 0.0), _rate(llm, prompt, options.processor))
-        yield name, rates[False], rates[True]
+                rates[is_plain].append(_rate(llm, prompt, options.processor))
+        yield name, median(rates[False]), median(rates[True])
 
 
 def _rate(llm: ForcedLLM, prompt: Prompt, by_processor: bool) -> float:
