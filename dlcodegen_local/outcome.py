@@ -20,6 +20,9 @@ class Reporter(Protocol):
     def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
         """Show `done` of `total` tokens at `rate` a second."""
 
+    def written(self, text: str) -> None:
+        """Show what the model has just written."""
+
     def done(self, text: str) -> None:
         """End the stage with what came of it."""
 

@@ -33,6 +33,9 @@ class SilentReporter:
     def progress(self, kind, done, total, rate, seconds_left):
         pass
 
+    def written(self, text):
+        self.lines.append(text)
+
     def done(self, text):
         self.lines.append(text)
 

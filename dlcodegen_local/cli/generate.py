@@ -225,6 +225,7 @@ def _generate_one(
         write_folder(output, render_project(outcome.project(request.requirement, record.summary()), layout))
     except KeyboardInterrupt:
         record.finish("interrupted")
+        reporter.note(f"the record of run {record.run_id} keeps what was written so far")
         raise
     except Exception:
         record.finish("failed")

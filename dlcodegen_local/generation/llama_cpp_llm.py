@@ -11,6 +11,7 @@ Differs: sampling is done in numpy on the logits, so that it depends on our seed
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,6 +31,7 @@ from dlcodegen_local.generation.scoring import ChunkScorer
 from dlcodegen_local.plain_text import plain
 
 OnProgress = Callable[[Progress], None]
+_COUNTED_TEXTS = 64
 
 
 class LlamaCppLLM:
@@ -76,6 +78,8 @@ class LlamaCppLLM:
             pace=self._pace.to_dict(),
         )
         self._read_tokens: list[int] = []
+        # Budgets count the same materials again and again.
+        self._tokens_of = lru_cache(_COUNTED_TEXTS)(partial(self._native.tokenize, special=False))
 
     @property
     def info(self) -> ModelInfo:
@@ -96,7 +100,7 @@ class LlamaCppLLM:
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text, special tokens read as plain text."""
-        return len(self._native.tokenize(text, special=False)) if text else 0
+        return len(self._tokens_of(text))
 
     def complete(
         self, prompt: Prompt, *, sampling: Sampling, on_progress: OnProgress | None = None
