@@ -199,7 +199,7 @@ def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pl
     loaded = Engines(
         planner=engines.load_planner(config.planner) if need_planner else None,
         index=engines.load_index(config.retrieval, reporter.note),
-        llm=engines.load_code_model(config.generation),
+        llm=engines.load_code_model(config.generation, reporter.note),
         verifier=Verifier(config.verification, sandbox, find_paths().cache),
     )
     reporter.done(f"{loaded.llm.info.name}, {len(loaded.index)} samples")

@@ -26,7 +26,7 @@ from dlcodegen_local.generation.llm import Completion, FinishReason, ModelInfo, 
 from dlcodegen_local.generation.lookup import Choose, LookupWriter
 from dlcodegen_local.generation.memory import choose_context
 from dlcodegen_local.generation.native import NativeModel
-from dlcodegen_local.generation.pace import Pace, default_pace, find_pace
+from dlcodegen_local.generation.pace import ModelCache, Pace, default_pace, find_pace
 from dlcodegen_local.generation.scoring import ChunkScorer
 from dlcodegen_local.plain_text import plain
 
@@ -37,7 +37,7 @@ _COUNTED_TEXTS = 64
 class LlamaCppLLM:
     """Run a GGUF model on the CPU.
 
-    With a `cache` folder the model is measured on this machine, once, and runs by what was found: the
+    With a `cache` the model is measured on this machine, once, and runs by what was found: the
     threads, unless `n_threads` gives them, and drafts of what the answer repeats. `pace` replaces
     the measurement. Without both it writes token by token.
 
@@ -53,7 +53,7 @@ class LlamaCppLLM:
         n_ctx: int | None = None,
         n_threads: int | None = None,
         seed: int = 0,
-        cache: Path | None = None,
+        cache: ModelCache | None = None,
         pace: Pace | None = None,
     ) -> None:
         file = Path(path)
@@ -73,7 +73,7 @@ class LlamaCppLLM:
             sha256=sha256,
             n_ctx=choice,
             n_params=header.n_params,
-            chat_format=find_format(file, header, cache / "templates" if cache else None).name,
+            chat_format=find_format(file, header, cache.folder / "templates" if cache else None).name,
             size_bytes=header.size_bytes,
             pace=self._pace.to_dict(),
         )

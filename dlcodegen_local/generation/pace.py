@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,22 @@ def default_pace(n_params: int, n_threads: int | None) -> Pace:
     return Pace((threads, threads), chunk)
 
 
-def find_pace(model: NativeModel, sha256: str, default: Pace, n_threads: int | None, cache: Path) -> Pace:
-    """Return the pace of a model on this machine: the cached one, else a new measurement, which is cached."""
-    path = cache / "pace" / f"{_key(sha256, n_threads)}.json"
+@dataclass(frozen=True)
+class ModelCache:
+    """Name the folder for what is learned of models; `notify` gets a line before something takes long."""
+
+    folder: Path
+    notify: Callable[[str], None] = lambda text: None
+
+
+def find_pace(
+    model: NativeModel, sha256: str, default: Pace, n_threads: int | None, cache: ModelCache
+) -> Pace:
+    """Return the pace of a model on this machine: the kept one, else a new measurement, which is kept."""
+    path = cache.folder / "pace" / f"{_key(sha256, n_threads)}.json"
     with contextlib.suppress(OSError, ValueError):
         return Pace.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    cache.notify("this model is new here: its speed is measured, once; a large one takes a minute")
     pace = measure_pace(model, default, n_threads)
     with contextlib.suppress(ConfigError):  # no place to keep it: measured again next time
         write_file(path, json.dumps(pace.to_dict(), indent=1) + "\n")

@@ -5,7 +5,7 @@ import pytest
 from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
 from dlcodegen_local.generation.llm import Prompt, Sampling
 from dlcodegen_local.generation.lookup import Steps
-from dlcodegen_local.generation.pace import Pace, default_pace
+from dlcodegen_local.generation.pace import ModelCache, Pace, default_pace
 from tests.generation.tiny_gguf import write_tiny_gguf
 
 QUICK = Steps({1: 10.0, 2: 10.1, 4: 10.2, 8: 10.4, 16: 10.8})
@@ -44,23 +44,25 @@ def test_what_is_no_pace_is_refused(value):
 
 
 def test_a_model_is_measured_once_and_a_damaged_measurement_anew(blocks_gguf, tmp_path):
-    with LlamaCppLLM(blocks_gguf, cache=tmp_path) as llm:
+    said = []
+    with LlamaCppLLM(blocks_gguf, cache=ModelCache(tmp_path, said.append)) as llm:
         measured = llm.info.pace
     (file,) = tmp_path.glob("pace/*.json")
     assert json.loads(file.read_text(encoding="utf-8")) == measured
     assert {"1", "2", "4"} <= set(measured["steps"])
-    with LlamaCppLLM(blocks_gguf, cache=tmp_path) as llm:
+    with LlamaCppLLM(blocks_gguf, cache=ModelCache(tmp_path, said.append)) as llm:
         assert llm.info.pace == measured
+    assert len(said) == 1 and "measured, once" in said[0]
     file.write_text('{"threads"', encoding="utf-8")
-    with LlamaCppLLM(blocks_gguf, cache=tmp_path, n_threads=1) as llm:
+    with LlamaCppLLM(blocks_gguf, cache=ModelCache(tmp_path), n_threads=1) as llm:
         assert llm.info.pace["threads"] == [1, 1]
-    with LlamaCppLLM(blocks_gguf, cache=tmp_path) as llm:
+    with LlamaCppLLM(blocks_gguf, cache=ModelCache(tmp_path)) as llm:
         assert llm.info.pace["chunk_tokens"] == measured["chunk_tokens"]
     assert json.loads(file.read_text(encoding="utf-8"))["steps"]
 
 
 def test_a_context_too_short_to_measure_in_gets_the_default(blocks_gguf, tmp_path):
-    with LlamaCppLLM(blocks_gguf, cache=tmp_path, n_ctx=80) as llm:
+    with LlamaCppLLM(blocks_gguf, cache=ModelCache(tmp_path), n_ctx=80) as llm:
         assert llm.info.pace["steps"] is None
 
 
