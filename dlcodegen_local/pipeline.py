@@ -10,10 +10,9 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 
-from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.config import PlannerConfig
 from dlcodegen_local.generation.following import by_ability, follow
-from dlcodegen_local.generation.results import Floor, GenerationSettings, StageResult
+from dlcodegen_local.generation.results import GenerationSettings, StageResult
 from dlcodegen_local.generation.stages import (
     code_rag_draft,
     comparative_merge,
@@ -24,7 +23,7 @@ from dlcodegen_local.outcome import Candidate, Outcome, Reporter, is_compiled, w
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.index import Hit
 from dlcodegen_local.retrieval.samples import Sample
-from dlcodegen_local.run_inputs import Engines, PipelineConfig, Request, run_inputs
+from dlcodegen_local.run_inputs import Engines, PipelineConfig, Request, floor_of, run_inputs
 from dlcodegen_local.run_stages import StageRunner
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.selection import Selection
@@ -120,7 +119,7 @@ class _Drafting:
             merge=generation.merge,
             max_retry_tokens=0 if generation.effort == "fast" else GenerationSettings.max_retry_tokens,
             on_progress=stages.show,
-            floor=Floor(compile_plan(plan, config.framework), plan),
+            floor=floor_of(plan, config.framework),
         )
 
     @property
@@ -149,7 +148,9 @@ class _Drafting:
         spare = [
             Candidate("code-rag", follower.source, follower.provenance, follower.bases)
             for place in order
-            if (follower := followers[place]) and follower.is_able and not is_compiled(follower.provenance)
+            if (follower := followers[place])
+            and follower.is_able
+            and not is_compiled(follower.source, follower.provenance)
         ]
         return [own[place] for place in order] + [hit for hit in hits if hit.topped_up], spare
 
@@ -218,7 +219,9 @@ class _Drafting:
         return [
             Candidate(origin, draft.source, draft.provenance, draft.bases)
             for origin in ("merge", "code-rag", "template-rag")
-            if (draft := drafts.get(origin)) and draft.source and not is_compiled(draft.provenance)
+            if (draft := drafts.get(origin))
+            and draft.source
+            and not is_compiled(draft.source, draft.provenance)
         ]
 
     def _write(

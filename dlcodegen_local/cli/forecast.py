@@ -116,11 +116,11 @@ def _rehearsed(
 ) -> "tuple[tuple[StageForecast, ...], list[str]]":
     """Rehearse the stages with the samples that the run would retrieve."""
     from dlcodegen_local import engines
-    from dlcodegen_local.compiler import compile_plan
     from dlcodegen_local.generation.chat_template import find_format
     from dlcodegen_local.generation.llm import ModelInfo
     from dlcodegen_local.generation.rehearsal import CHARS_PER_TOKEN, StandIn, rehearse
-    from dlcodegen_local.generation.results import Floor, GenerationSettings
+    from dlcodegen_local.generation.results import GenerationSettings
+    from dlcodegen_local.run_inputs import floor_of
 
     model = config.generation.model
     index = engines.load_index(config.retrieval, options.print_note)
@@ -128,7 +128,7 @@ def _rehearsed(
     if not hits:
         raise ConfigError("no sample matches, nothing can be foretold", hint="give a plan with --plan")
     plan = request.plan or hits[0].sample.plan
-    floor = Floor(compile_plan(plan, config.framework), plan)
+    floor = floor_of(plan, config.framework)
     chat_format = find_format(model, header, find_paths().cache / "templates").name
     info = ModelInfo(model.stem, model, "", n_ctx, header.n_params, chat_format, header.size_bytes)
     settings = GenerationSettings(merge=config.generation.merge, floor=floor)

@@ -8,8 +8,10 @@ import importlib
 from collections.abc import Callable
 
 from dlcodegen_local.compiler.program import Program, build_source
+from dlcodegen_local.compiler.reading import read_shapes
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.plan.vocabulary import canonical_loss
 
 # category: (module of this package, function from plan to Program)
 FAMILIES = {
@@ -48,7 +50,15 @@ def compile_plan(plan: Plan, framework: str = "keras") -> str:
     """
     if framework != "keras":
         raise ConfigError(f"the plan compiler does not write {framework!r}", hint="use --framework keras")
-    return build_source(plan, family(plan.category)(plan))
+    return build_source(plan, family(_category_of(plan))(plan))
+
+
+def _category_of(plan: Plan) -> str:
+    """Return the category to compile for: a plan from images to one row of numbers labels them."""
+    output = read_shapes(plan.dataset_output)
+    if plan.category not in ("Image-to-Image", "Image Segmentation") or not output or len(output[0]) != 1:
+        return plan.category
+    return f"Image {'Classification' if 'entropy' in canonical_loss(plan.loss) else 'Regression'}"
 
 
 def family(category: str) -> Callable[[Plan], Program]:

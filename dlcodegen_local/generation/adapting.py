@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, with_labels
+from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, label_loss, with_labels
 from dlcodegen_local.generation.plan_layers import with_layers_of, with_plan_layers, with_scaling_of
 from dlcodegen_local.generation.plan_values import (
     complete_fields,
@@ -29,10 +29,18 @@ from dlcodegen_local.sections import Sections
 PLANNED = "+plan"
 _NEAR = 0.1
 _PLAIN_COMPILE = ("loss=config.loss", "metrics=[config.metric]")
-_SINGLE_ANSWER = re.compile(r'Dense\(1, activation="sigmoid"\),?\s*\]')
 _AUGMENTED = re.compile(r"augment|flip|rotat|zoom|shear", re.IGNORECASE)
 _SIZES = ("image_size", "image_height", "image_width", "num_classes", "sequence_length")
 _READ_BY = ("train", "evaluate", "predict")
+_CLASSES = (WHOLE, SINGLE, ONE_HOT)
+# What code may ask of any Keras model: no layer by its name, no network within it.
+_MODEL_USES = frozenset(
+    (
+        *("fit", "predict", "predict_on_batch", "train_on_batch", "evaluate", "compile", "summary"),
+        *("save", "save_weights", "load_weights", "layers", "optimizer", "count_params", "stop_training"),
+        *("trainable", "trainable_variables", "output_shape", "input_shape"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Adapted:
 
     `origins` names the sections that changed, with `+plan` for the sample's own with values of the plan, else
     with what they are made of. `expected` are the defaults that Config now has. With `is_tied` labels have
-    another form than in the sample: its own config and model no longer fit.
+    another form than in the sample: its own config and model no longer fit. `floor` is the one whose labels
+    have the form that these sections make.
     """
 
     sections: Sections
@@ -50,6 +59,7 @@ class Adapted:
     notes: tuple[str, ...] = ()
     is_tied: bool = False
     fits: bool = True
+    floor: Floor | None = None
 
 
 def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | None) -> Adapted:
@@ -63,9 +73,12 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
             bodies["model"] = filled
         bodies["config"] = with_defaults(config, expected)
         return Adapted(Sections(sections.header, bodies), _changed(sections, bodies), expected, notes)
+    present = label_loss(config, bodies.get("model", ""))
+    floor, plan, loss_notes = _for_labels(present, floor, plan)
+    notes = (*notes, *loss_notes)
     other = Sections.parse(floor.source).bodies
-    present = canonical_loss(str(config_defaults(config).get("loss", "")))
-    relabelled = with_labels(bodies, present, _label_loss(other))
+    wanted = _wanted_by(floor)
+    relabelled = with_labels(bodies, present, wanted)
     bodies.update(relabelled or {})
     own_model = bodies.get("model", "")
     made_of, bodies["model"] = _model(bodies, other, plan, is_tied=bool(relabelled))
@@ -75,18 +88,57 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
     if bodies["model"] == own_model:
         is_plain = all(text in own_model for text in _PLAIN_COMPILE)
     if is_plain:
-        expected |= _compiled_values(config, other, is_relabelled=relabelled is not None)
+        expected |= _compiled_values(config, other, is_free=relabelled is not None or present not in _CLASSES)
     expected |= _sizes(config, other["config"], plan)
-    if relabelled is not None and _label_loss(other) == SINGLE and "num_classes" in config_defaults(config):
+    if relabelled is not None and wanted == SINGLE and "num_classes" in config_defaults(config):
         expected["num_classes"] = 2
+    if "loss" in config_defaults(config):
+        expected.setdefault("loss", config_defaults(config)["loss"])
     uses = frozenset[str]().union(*(config_uses(body) for body in bodies.values()))
     bodies["config"], added = complete_fields(with_defaults(config, expected), uses, [other["config"]])
     notes = (*notes, *([f"[config] completed with {', '.join(added)}"] if added else []))
     origins = _changed(sections, bodies)
     if "model" in origins:
         origins["model"] = made_of
-    fits = relabelled is not None or _are_alike(present, _label_loss(other))
-    return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits)
+    fits = relabelled is not None or _are_alike(present, wanted)
+    fits = fits and (made_of == PLANNED or _serves_any_model(bodies)) and _has_classes_of(sections, expected)
+    return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits, floor)
+
+
+def _for_labels(present: str, floor: Floor, plan: Plan) -> tuple[Floor, Plan, tuple[str, ...]]:
+    """Return floor and plan for labels of 0 and 1, which cannot become one-hot, and a note; else as they are."""
+    if present != SINGLE or not floor.single_source or _wanted_by(floor) not in (ONE_HOT, WHOLE):
+        return floor, plan, ()
+    single = floor.with_single_labels()
+    has_two = config_defaults(Sections.parse(floor.source).bodies["config"]).get("num_classes") == 2
+    if not has_two or _wanted_by(single) != SINGLE:
+        return floor, plan, ()
+    note = f"the labels are 0 and 1: loss {SINGLE!r} and one probability in place of {plan.loss!r}"
+    return single, single.plan, (note,)
+
+
+def _wanted_by(floor: Floor) -> str:
+    """Return the loss of classes whose labels the floor's model needs, or its loss where there are none."""
+    bodies = Sections.parse(floor.source).bodies
+    return label_loss(bodies["config"], bodies["model"], floor.plan.category)
+
+
+def _serves_any_model(bodies: Mapping[str, str]) -> bool:
+    """Tell whether the sections that use a model ask nothing of it but what every Keras model does."""
+    tree = parse_module("\n\n\n".join(bodies.get(name, "") for name in ("model", *_READ_BY)))
+    used = {
+        node.attr
+        for node in (ast.walk(tree) if tree else ())
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "model"
+    }
+    return used <= _MODEL_USES
+
+
+def _has_classes_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
+    """Tell whether no class of the data is left over, where their number is fixed in its code."""
+    own = config_defaults(sections.bodies.get("config", "")).get("num_classes")
+    is_fixed = "num_classes" not in config_uses(sections.bodies.get("data", ""))
+    return not (is_fixed and own) or expected.get("num_classes", own) >= own
 
 
 def _are_alike(present: str, wanted: str) -> bool:
@@ -100,19 +152,11 @@ def _changed(sections: Sections, bodies: Mapping[str, str]) -> dict[str, str]:
     return {name: PLANNED for name, body in bodies.items() if body != sections.bodies.get(name)}
 
 
-def _label_loss(floor: Mapping[str, str]) -> str:
-    """Return the loss of classes whose labels the floor's model needs, or its loss where there are none."""
-    if _SINGLE_ANSWER.search(floor["model"]):
-        return SINGLE
-    return canonical_loss(str(config_defaults(floor["config"]).get("loss", "")))
-
-
-def _compiled_values(config: str, floor: Mapping[str, str], *, is_relabelled: bool) -> dict[str, Any]:
+def _compiled_values(config: str, floor: Mapping[str, str], *, is_free: bool) -> dict[str, Any]:
     """Return loss and metric as the floor names them, where the labels allow it."""
     has, wanted = config_defaults(config), config_defaults(floor["config"])
     values: dict[str, Any] = {}
     present, loss = (canonical_loss(str(table.get("loss", ""))) for table in (has, wanted))
-    is_free = is_relabelled or present not in (WHOLE, SINGLE, ONE_HOT)
     if "loss" in has and loss and loss != present and is_free:
         values["loss"] = wanted["loss"]
     metric = str(wanted.get("metric", ""))

@@ -67,8 +67,8 @@ def draft_by_sections(log: StageLog, requirement: str, plan: Plan, base: Base) -
         if name != "imports":
             names += defined_names(bodies[name])
     sources = {"draft": Sections("", bodies), "fallback": adapted.sections}
-    if log.settings.floor is not None:
-        sources[Floor.id] = Sections.parse(log.settings.floor.source)
+    if (floor := adapted.floor or log.settings.floor) is not None:
+        sources[Floor.id] = Sections.parse(floor.source)
     joined = reconcile(dict.fromkeys(bodies, "draft"), sources, header_for(requirement, base.fallback.header))
     log.notes += [f"{log.name}: {note}" for note in joined.notes]
     if joined.missing:
