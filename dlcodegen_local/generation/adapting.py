@@ -29,8 +29,17 @@ from dlcodegen_local.sections import Sections
 PLANNED = "+plan"
 _NEAR = 0.1
 _PLAIN_COMPILE = ("loss=config.loss", "metrics=[config.metric]")
+_DESCRIPTION = re.compile(r'ArgumentParser\(description="[^"\\\n]*"\)')
+_SET_LOSS = re.compile(r"\blosses\.[A-Z]\w+\(\w")
 _AUGMENTED = re.compile(r"augment|flip|rotat|zoom|shear", re.IGNORECASE)
 _SIZES = ("image_size", "image_height", "image_width", "num_classes", "sequence_length")
+# Fields of the floor's Config, and what samples call them.
+_OTHER_NAMES = (
+    ("image_height", "image_size"),
+    ("image_width", "image_size"),
+    ("max_length", "sequence_length"),
+)
+_MANY_CLASSES = 16
 _READ_BY = ("train", "evaluate", "predict")
 _CLASSES = (WHOLE, SINGLE, ONE_HOT)
 # What code may ask of any Keras model: no layer by its name, no network within it.
@@ -94,14 +103,17 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
         expected["num_classes"] = 2
     if "loss" in config_defaults(config):
         expected.setdefault("loss", config_defaults(config)["loss"])
+    if expected.get("num_classes", 0) > _MANY_CLASSES:
+        bodies["data"] = _showing_every_class(bodies.get("data", ""))
     uses = frozenset[str]().union(*(config_uses(body) for body in bodies.values()))
     bodies["config"], added = complete_fields(with_defaults(config, expected), uses, [other["config"]])
     notes = (*notes, *([f"[config] completed with {', '.join(added)}"] if added else []))
+    bodies["config"] = _DESCRIPTION.sub(f'ArgumentParser(description="{plan.category}")', bodies["config"])
     origins = _changed(sections, bodies)
     if "model" in origins:
         origins["model"] = made_of
     fits = relabelled is not None or _are_alike(present, wanted)
-    fits = fits and (made_of == PLANNED or _serves_any_model(bodies)) and _has_classes_of(sections, expected)
+    fits = fits and (made_of == PLANNED or _serves_any_model(bodies, own_model)) and _has_classes_of(sections, expected)
     return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits, floor)
 
 
@@ -123,15 +135,19 @@ def _wanted_by(floor: Floor) -> str:
     return label_loss(bodies["config"], bodies["model"], floor.plan.category)
 
 
-def _serves_any_model(bodies: Mapping[str, str]) -> bool:
-    """Tell whether the sections that use a model ask nothing of it but what every Keras model does."""
+def _serves_any_model(bodies: Mapping[str, str], own_model: str) -> bool:
+    """Tell whether the floor's model may stand in for a sample's own.
+
+    Not where other sections ask more of it than every Keras model has (layers by name, networks within it),
+    nor where the labels need a loss with settings of its own (classes that do not count).
+    """
     tree = parse_module("\n\n\n".join(bodies.get(name, "") for name in ("model", *_READ_BY)))
     used = {
         node.attr
         for node in (ast.walk(tree) if tree else ())
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "model"
     }
-    return used <= _MODEL_USES
+    return used <= _MODEL_USES and not _SET_LOSS.search(own_model)
 
 
 def _has_classes_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
@@ -139,6 +155,18 @@ def _has_classes_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
     own = config_defaults(sections.bodies.get("config", "")).get("num_classes")
     is_fixed = "num_classes" not in config_uses(sections.bodies.get("data", ""))
     return not (is_fixed and own) or expected.get("num_classes", own) >= own
+
+
+def _showing_every_class(data: str) -> str:
+    """Return a data section whose few synthetic samples still have one of every class."""
+    places: list[tuple[ast.expr, str]] = [
+        (node, "max(config.synthetic_samples, config.num_classes)")
+        for function in getattr(parse_module(data), "body", [])
+        if isinstance(function, ast.FunctionDef) and function.name == "make_synthetic"
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "config.synthetic_samples"
+    ]
+    return replaced(data, places) if "num_classes" in config_uses(data) else data
 
 
 def _are_alike(present: str, wanted: str) -> bool:
@@ -195,9 +223,18 @@ def _model(
     if filled is not None and all(text in own for text in _PLAIN_COMPILE):
         return PLANNED, filled
     helpers = _helpers(bodies)
-    scaled = with_scaling_of(floor["model"], own)
+    scaled = with_scaling_of(_in_words_of(bodies.get("config", ""), floor["model"]), own)
     body = f"{helpers}\n\n\n{scaled}" if helpers else scaled
     return (f"{Floor.id}, *" if helpers else Floor.id), body
+
+
+def _in_words_of(config: str, model: str) -> str:
+    """Return the floor's model reading its sizes from the fields that a sample has for them."""
+    has = config_defaults(config)
+    for name, own in _OTHER_NAMES:
+        if name not in has and own in has:
+            model = re.sub(rf"\bconfig\.{name}\b", f"config.{own}", model)
+    return model
 
 
 def _plain_calls(body: str) -> str:
