@@ -30,6 +30,7 @@ PLANNED = "+plan"
 _NEAR = 0.1
 _PLAIN_COMPILE = ("loss=config.loss", "metrics=[config.metric]")
 _DESCRIPTION = re.compile(r'ArgumentParser\(description="[^"\\\n]*"\)')
+_LEARNING = re.compile(r"\.layers\[\d+\]\.adapt\(")
 _SET_LOSS = re.compile(r"\blosses\.[A-Z]\w+\(\w")
 _AUGMENTED = re.compile(r"augment|flip|rotat|zoom|shear", re.IGNORECASE)
 _SIZES = ("image_size", "image_height", "image_width", "num_classes", "sequence_length")
@@ -113,7 +114,8 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
     if "model" in origins:
         origins["model"] = made_of
     fits = relabelled is not None or _are_alike(present, wanted)
-    fits = fits and (made_of == PLANNED or _serves_any_model(bodies, own_model)) and _has_classes_of(sections, expected)
+    fits = fits and (made_of == PLANNED or _serves_any_model(bodies, own_model))
+    fits = fits and (present == SINGLE or _has_classes_of(sections, expected))
     return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits, floor)
 
 
@@ -136,18 +138,23 @@ def _wanted_by(floor: Floor) -> str:
 
 
 def _serves_any_model(bodies: Mapping[str, str], own_model: str) -> bool:
-    """Tell whether the floor's model may stand in for a sample's own.
+    """Tell whether the floor's model, which stands in now, will do for the sample's other sections.
 
-    Not where other sections ask more of it than every Keras model has (layers by name, networks within it),
-    nor where the labels need a loss with settings of its own (classes that do not count).
+    Not where they ask more of it than every Keras model has (layers by name, networks within it), nor where
+    the labels need a loss with settings of its own (classes that do not count), nor where what they save
+    could not be loaded again for its layers of own making.
     """
-    tree = parse_module("\n\n\n".join(bodies.get(name, "") for name in ("model", *_READ_BY)))
+    text = "\n\n\n".join(bodies.get(name, "") for name in ("model", *_READ_BY))
+    tree = parse_module(text)
     used = {
         node.attr
         for node in (ast.walk(tree) if tree else ())
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "model"
     }
-    return used <= _MODEL_USES and not _SET_LOSS.search(own_model)
+    has_own_layers = "(layers.Layer)" in bodies["model"] and "load_model(" in text
+    return used <= _MODEL_USES and not (
+        _SET_LOSS.search(own_model) or _LEARNING.search(text) or has_own_layers
+    )
 
 
 def _has_classes_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
@@ -220,7 +227,8 @@ def _model(
         return PLANNED, own
     is_augmented = bool(_AUGMENTED.search(plan.preprocess))
     filled = with_layers_of(own, floor["model"], is_augmented=is_augmented)
-    if filled is not None and all(text in own for text in _PLAIN_COMPILE):
+    lacks_blocks = filled is not None and names_of(filled)[1] & names_of(floor["model"])[0]
+    if filled is not None and not lacks_blocks and all(text in own for text in _PLAIN_COMPILE):
         return PLANNED, filled
     helpers = _helpers(bodies)
     scaled = with_scaling_of(_in_words_of(bodies.get("config", ""), floor["model"]), own)

@@ -5,10 +5,12 @@ import pytest
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.generation.adapting import adapt
 from dlcodegen_local.generation.following import by_ability, follow
-from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, with_labels
+from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, label_loss, with_labels
 from dlcodegen_local.generation.plan_layers import with_layers_of, with_scaling_of
+from dlcodegen_local.generation.plan_values import differs_in_size
 from dlcodegen_local.generation.results import Floor
 from dlcodegen_local.generation.syntax import config_defaults, parse_module
+from dlcodegen_local.run_inputs import floor_of
 from dlcodegen_local.sections import Sections
 from tests.generation.scripts import OTHER_PLAN, PLAN, TABLE, PooledSample, section
 
@@ -82,6 +84,78 @@ def test_one_hot_labels_become_numbers():
     assert with_labels(bodies, SINGLE, ONE_HOT) is None
     assert with_labels({"data": "x = 1"}, ONE_HOT, WHOLE) is None
     assert with_labels(bodies, WHOLE, WHOLE) == {}
+
+
+def test_the_likelihood_of_the_true_class_is_read_off_one_probability():
+    bodies = {"evaluate": "likelihood = answers[np.arange(len(labels)), labels]"}
+    single = with_labels(bodies, WHOLE, SINGLE)
+    expected = "likelihood = np.where(labels == 1, answers[:, 0], 1.0 - answers[:, 0])"
+    assert single is not None and single["evaluate"] == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "last", "category", "form"),
+    [
+        (WHOLE, 'Dense(3, activation="softmax")]', "", WHOLE),
+        (SINGLE, 'Dense(2, activation="softmax")]', "", ONE_HOT),
+        ("bce_dice", 'Conv2D(1, 1, activation="sigmoid")(x)\n', "", SINGLE),
+        ("mse", 'Dense(1, activation="sigmoid")]', "Image Classification", SINGLE),
+        ("mse", 'Dense(1, activation="sigmoid")]', "Image Regression", "mean_squared_error"),
+    ],
+)
+def test_what_labels_are_is_told_by_loss_and_answer(loss, last, category, form):
+    assert label_loss(f'class Config:\n    loss: str = "{loss}"', last, category) == form
+
+
+def test_labels_of_0_and_1_stay_under_a_plan_of_two_classes():
+    """They get the loss that fits them, and one answer: two would need one-hot labels."""
+    one = ("Dense(16, activation='relu')", "Dense(1, activation='sigmoid')")
+    plan = replace(OTHER_PLAN, loss=ONE_HOT, dataset_output="(batch_size,), two classes", layers=one)
+    own = section(TABLE, "model").replace(
+        'config.num_classes, activation="softmax"', '1, activation="sigmoid"'
+    )
+    source = TABLE.replace(section(TABLE, "model"), own).replace(f'"{WHOLE}"', f'"{SINGLE}"')
+    adapted = adapt(Sections.parse(source), PLAN, plan, floor_of(plan, "keras"))
+    assert config_defaults(adapted.sections.bodies["config"])["loss"] == SINGLE
+    assert 'Dense(1, activation="sigmoid")' in adapted.sections.bodies["model"]
+    assert adapted.fits and any("labels are 0 and 1" in note for note in adapted.notes)
+    assert not adapt(
+        Sections.parse(source), PLAN, plan, replace(floor_of(plan, "keras"), single_source="")
+    ).fits
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (".fit(x, y", ".get_layer('rows').fit(x, y"),
+        ("history =", "model.layers[0].adapt(x)\n    history ="),
+        ("return Network(config)", "return Network(config, keras.losses.Huber(delta=2))"),
+    ],
+)
+def test_a_sample_that_asks_more_than_any_model_gives_does_not_fit(old, new):
+    own = "def build_model(config):\n    return Network(config)"
+    source = TABLE.replace(section(TABLE, "model"), own)
+    source = source.replace("build_model(config).fit", "model.fit")
+    source = source.replace("    history =", "    model = build_model(config)\n    history =")
+    assert adapt(Sections.parse(source), PLAN, OTHER_PLAN, FLOOR).fits
+    assert not adapt(Sections.parse(source.replace(old, new)), PLAN, OTHER_PLAN, FLOOR).fits
+
+
+def test_few_synthetic_samples_show_every_one_of_many_classes():
+    source = TABLE.replace(
+        "    np.save(", "    print(config.synthetic_samples, config.num_classes)\n    np.save("
+    )
+    plan = replace(OTHER_PLAN, dataset_output="(batch_size, 40), class probabilities")
+    adapted = adapt(Sections.parse(source), PLAN, plan, floor_of(plan, "keras"))
+    assert "print(max(config.synthetic_samples, config.num_classes)," in adapted.sections.bodies["data"]
+
+
+def test_a_sample_that_enlarges_images_does_not_follow_a_plan_that_keeps_their_size():
+    image = replace(PLAN, dataset_input="(batch_size, 40, 40, 3)", dataset_output="(batch_size, 120, 120, 3)")
+    kept = replace(image, dataset_output="(batch_size, 40, 40, 3)")
+    assert (
+        differs_in_size(image, kept) and not differs_in_size(kept, kept) and not differs_in_size(image, PLAN)
+    )
 
 
 def test_the_sample_that_can_follow_the_plan_comes_first():
