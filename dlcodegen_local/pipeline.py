@@ -145,6 +145,9 @@ class _Drafting:
         own = [hit for hit in hits if not hit.topped_up]
         followers = [follow(hit.sample, self._request.requirement, self._plan, floor) for hit in own]
         order = by_ability(followers)
+        if any(follower and follower.is_able for follower in followers):
+            # What cannot follow the plan is no model for code that should.
+            order = [place for place in order if not (follower := followers[place]) or follower.is_able]
         spare = [
             Candidate("code-rag", follower.source, follower.provenance, follower.bases)
             for place in order

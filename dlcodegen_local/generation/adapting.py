@@ -19,6 +19,7 @@ from dlcodegen_local.generation.plan_values import (
     mismatches,
     replaced,
     with_defaults,
+    without_fields,
 )
 from dlcodegen_local.generation.results import Floor
 from dlcodegen_local.generation.syntax import config_defaults, config_uses, names_of, parse_module
@@ -106,8 +107,10 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
         expected.setdefault("loss", config_defaults(config)["loss"])
     if expected.get("num_classes", 0) > _MANY_CLASSES:
         bodies["data"] = _showing_every_class(bodies.get("data", ""))
+    bodies["model"] = _without_idle(bodies)
     uses = frozenset[str]().union(*(config_uses(body) for body in bodies.values()))
     bodies["config"], added = complete_fields(with_defaults(config, expected), uses, [other["config"]])
+    bodies["config"] = without_fields(bodies["config"], config_uses(own_model) - uses)
     notes = (*notes, *([f"[config] completed with {', '.join(added)}"] if added else []))
     bodies["config"] = _DESCRIPTION.sub(f'ArgumentParser(description="{plan.category}")', bodies["config"])
     origins = _changed(sections, bodies)
@@ -120,7 +123,7 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
 
 
 def _for_labels(present: str, floor: Floor, plan: Plan) -> tuple[Floor, Plan, tuple[str, ...]]:
-    """Return floor and plan for labels of 0 and 1, which cannot become one-hot, and a note; else as they are."""
+    """Return floor and plan for labels of 0 and 1, which cannot become one-hot, and a note of it."""
     if present != SINGLE or not floor.single_source or _wanted_by(floor) not in (ONE_HOT, WHOLE):
         return floor, plan, ()
     single = floor.with_single_labels()
@@ -140,10 +143,12 @@ def _wanted_by(floor: Floor) -> str:
 def _serves_any_model(bodies: Mapping[str, str], own_model: str) -> bool:
     """Tell whether the floor's model, which stands in now, will do for the sample's other sections.
 
-    Not where they ask more of it than every Keras model has (layers by name, networks within it), nor where
-    the labels need a loss with settings of its own (classes that do not count), nor where what they save
+    Not where they give it more or fewer inputs, or ask more of it than every Keras model has (layers by
+    name, networks within it), nor where the labels need a loss with settings of its own (classes that do not count), nor where what they save
     could not be loaded again for its layers of own making.
     """
+    if bodies["model"].count("Input(") != own_model.count("Input("):
+        return False
     text = "\n\n\n".join(bodies.get(name, "") for name in ("model", *_READ_BY))
     tree = parse_module(text)
     used = {
@@ -243,6 +248,26 @@ def _in_words_of(config: str, model: str) -> str:
         if name not in has and own in has:
             model = re.sub(rf"\bconfig\.{name}\b", f"config.{own}", model)
     return model
+
+
+def _without_idle(bodies: Mapping[str, str]) -> str:
+    """Return the model section without the functions and classes that nothing uses any longer."""
+    body = bodies["model"]
+    tree = parse_module(body)
+    others = set[str]().union(*(names_of(text)[1] for name, text in bodies.items() if name != "model"))
+    while tree is not None:
+        blocks = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        read = {id_ for node in tree.body for id_ in _names_in(node) - {getattr(node, "name", "")}} | others
+        idle = next((node for node in blocks if node.name not in read | {"build_model"}), None)
+        if idle is None:
+            break
+        body = body.replace(_text(body, idle), "", 1)
+        tree = parse_module(body)
+    return re.sub(r"\n{4,}", "\n\n\n", body).strip() if body != bodies["model"] else body
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
 
 
 def _plain_calls(body: str) -> str:

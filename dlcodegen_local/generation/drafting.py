@@ -118,8 +118,10 @@ def _draft_section(
     own = base.fallback.bodies.get(name, "")
     if name in ("config", "model") and own and own != fallback and not adapted.is_tied:
         candidates.insert(0, (base.origins.get(name, "base"), own))
-    prompt, written = _write_section(log, task, base, fallback)
-    if written and all(written != body for _, body in candidates):
+    is_relabelled = adapted.is_tied and name in adapted.origins and name not in ("config", "model")
+    shown = fallback if is_relabelled else base.shown.get(name, "")
+    prompt, written = _write_section(log, task, (shown, base.tag), fallback)
+    if written and all(written != body for _, body in candidates) and not (is_relabelled and written == own):
         candidates.append((MODEL, written))
     if not candidates:
         return origin, ""
@@ -154,15 +156,17 @@ def choose_likeliest(
     return rest[best], scores[best]
 
 
-def _write_section(log: StageLog, task: SectionTask, base: Base, fallback: str) -> tuple[Prompt, str | None]:
+def _write_section(
+    log: StageLog, task: SectionTask, base: tuple[str, str], fallback: str
+) -> tuple[Prompt, str | None]:
     """Let the model write a section, twice at most, a tiny one once; None where nothing is sound."""
-    shown = base.shown.get(task.name, "")
+    shown, tag = base
     prompt, budget = fit_prompt(
         f"{log.name} [{task.name}]",
         log.llm,
         {"base": shown, "requirement": task.requirement},
         lambda kept: section_draft_prompt(
-            SectionTask(kept["requirement"], task.plan, task.name, task.defined), kept["base"], base.tag
+            SectionTask(kept["requirement"], task.plan, task.name, task.defined), kept["base"], tag
         ),
         section_tokens(log, fallback or shown),
     )

@@ -165,7 +165,10 @@ def _fill_chain(model_body: str, given: list[str]) -> str | None:
         name = target if number == len(given) else "x"
         lines.append(f"{indent}{name} = {layer}({source if number == 1 else 'x'})")
     text = model_body.split("\n")
-    text[first.lineno - 1 : last.end_lineno] = lines
+    start = first.lineno - 1
+    while text[start - 1].lstrip().startswith("#"):
+        start -= 1  # what was said of the layers that go
+    text[start : last.end_lineno] = lines
     return "\n".join(text)
 
 

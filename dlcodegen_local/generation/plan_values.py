@@ -173,6 +173,15 @@ def complete_fields(
     return completed, tuple(sorted(lines))
 
 
+def without_fields(config_body: str, names: frozenset[str]) -> str:
+    """Return the config section without these fields."""
+    lines = config_body.split("\n")
+    for item in reversed(getattr(config_class(config_body), "body", [])):
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id in names:
+            del lines[item.lineno - 1 : item.end_lineno]
+    return "\n".join(lines)
+
+
 def with_slots(config_body: str, names: frozenset[str]) -> str:
     """Return the config section with `{{name}}` in place of the defaults of these fields."""
     return _replace_defaults(config_body, {name: f"{{{{{name}}}}}" for name in names})

@@ -41,7 +41,7 @@ class ReferenceSample(Protocol):
 class Floor:
     """Hold a plain script of the plan in the section contract: what foreign code falls back on.
 
-    `single_source` is the same for labels of 0 and 1 in place of the plan's two classes; "" where that cannot be.
+    `single_source` is the same for labels of 0 and 1 in place of two classes; "" where that is not known.
     """
 
     source: str

@@ -129,16 +129,30 @@ def test_labels_of_0_and_1_stay_under_a_plan_of_two_classes():
     [
         (".fit(x, y", ".get_layer('rows').fit(x, y"),
         ("history =", "model.layers[0].adapt(x)\n    history ="),
+        ("return Network(config)", "return Network(config, layers.Input(()), layers.Input(()))"),
         ("return Network(config)", "return Network(config, keras.losses.Huber(delta=2))"),
     ],
 )
 def test_a_sample_that_asks_more_than_any_model_gives_does_not_fit(old, new):
-    own = "def build_model(config):\n    return Network(config)"
+    own = "def build_model(config):\n    inputs = layers.Input(())\n    return Network(config)"
     source = TABLE.replace(section(TABLE, "model"), own)
     source = source.replace("build_model(config).fit", "model.fit")
     source = source.replace("    history =", "    model = build_model(config)\n    history =")
     assert adapt(Sections.parse(source), PLAN, OTHER_PLAN, FLOOR).fits
     assert not adapt(Sections.parse(source.replace(old, new)), PLAN, OTHER_PLAN, FLOOR).fits
+
+
+def test_blocks_and_settings_of_layers_that_went_go_too():
+    block = "def block(x, config):\n    return narrow(x, config.width)\n\n\n"
+    block += "def narrow(x, n):\n    return x[:n]\n\n\n"
+    own = block + section(TABLE, "model").replace("keras.Sequential(", "block(").replace("[\n", "list_of(")
+    own = own.replace("        ]\n", "        )\n")
+    source = TABLE.replace(section(TABLE, "model"), own).replace(
+        "num_classes: int", "width: int = 9\n    num_classes: int"
+    )
+    bodies = adapt(Sections.parse(source), PLAN, OTHER_PLAN, FLOOR).sections.bodies
+    assert "block" not in bodies["model"] and "narrow" not in bodies["model"]
+    assert "width" not in bodies["config"] and "num_classes: int = 5" in bodies["config"]
 
 
 def test_few_synthetic_samples_show_every_one_of_many_classes():
