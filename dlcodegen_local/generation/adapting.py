@@ -144,8 +144,8 @@ def _serves_any_model(bodies: Mapping[str, str], own_model: str) -> bool:
     """Tell whether the floor's model, which stands in now, will do for the sample's other sections.
 
     Not where they give it more or fewer inputs, or ask more of it than every Keras model has (layers by
-    name, networks within it), nor where the labels need a loss with settings of its own (classes that do not count), nor where what they save
-    could not be loaded again for its layers of own making.
+    name, networks within it); nor where the labels need a loss with settings of its own (classes that do
+    not count), or where what they save could not be loaded again for its layers of own making.
     """
     if bodies["model"].count("Input(") != own_model.count("Input("):
         return False
