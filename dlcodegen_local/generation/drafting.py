@@ -27,6 +27,9 @@ _ATTEMPTS = 2
 _COPIED_SECTIONS = ("imports", "data")
 _COPIED_BELOW_PARAMS = 50_000_000
 _DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
+_WISH = re.compile(
+    r"^(?:please )?(?:i|we)(?: (?:want|need|wish|plan|aim|would like)|['’]d like) to ", re.IGNORECASE
+)
 _UNSAFE = re.compile(r"[\\\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+|\"{2,}")
 
 
@@ -204,6 +207,7 @@ def header_for(requirement: str, base_header: str) -> str:
     docstring = _DOCSTRING.search(base_header)
     data = re.search(r"^Data:.*", docstring.group(1), re.MULTILINE | re.DOTALL) if docstring else None
     title = " ".join(_UNSAFE.sub(" ", requirement).split()).strip('"')
+    title = _WISH.sub("", title)
     if len(title) > 90:
         title = title[:90].rsplit(" ", 1)[0] + " ..."
     title = title if title.endswith((".", "?", "!")) else f"{title}."

@@ -18,6 +18,9 @@ ONE_HOT = "categorical_crossentropy"
 WHOLE = "sparse_categorical_crossentropy"
 SINGLE = "binary_crossentropy"
 _LABEL_MODES = {WHOLE: '"int"', SINGLE: '"binary"'}
+# What comments and docstrings say of labels, and of answers of which there is one now.
+_SAID_OF = {WHOLE: "labels as whole numbers", SINGLE: "labels of 0 and 1"}
+_SAID_OF_ANSWERS = re.compile(r"class probabilities \((\w+), num_classes\)")
 _CONV = r"Conv2D\(1, (?:kernel_size=)?(?:1|\(1, 1\))(?:, padding=\"same\")?"
 _SINGLE_ANSWER = re.compile(rf"""(?:Dense\(1|{_CONV}), activation="sigmoid"\)(?:,?\s*\]|\(\w+\)\n)""")
 _LAST_SOFTMAX = re.compile(r"""activation="softmax"\),?\s*\]""")
@@ -51,9 +54,12 @@ def with_labels(bodies: Mapping[str, str], present: str, wanted: str) -> dict[st
         changed["data"] = _numbered(bodies.get("data", ""), _LABEL_MODES[wanted])
         if changed["data"] == bodies.get("data"):
             return None
+        changed["data"] = changed["data"].replace("one-hot labels", _SAID_OF[wanted])
     for name in _READERS:
         body = bodies.get(name, "")
         text = _without_argmax(body, is_single=wanted == SINGLE)
+        if wanted == SINGLE:
+            text = _SAID_OF_ANSWERS.sub(r"the probability of the second class (\1, 1)", text)
         if text != body:
             changed[name] = text
     return changed if all(parse_module(body) for body in changed.values()) else None

@@ -4,6 +4,7 @@ import pytest
 
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.generation.adapting import adapt
+from dlcodegen_local.generation.drafting import header_for
 from dlcodegen_local.generation.following import by_ability, follow
 from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, label_loss, with_labels
 from dlcodegen_local.generation.plan_layers import with_layers_of, with_scaling_of
@@ -73,11 +74,13 @@ def test_the_floor_s_model_scales_as_the_sample_s_did():
 
 def test_one_hot_labels_become_numbers():
     bodies = {
-        "data": "batches = load(folder, label_mode='categorical')\ny = tf.one_hot(labels, 3)",
+        "data": "batches = load(folder, label_mode='categorical')  # one-hot labels\n"
+        "y = tf.one_hot(labels, 3)",
         "evaluate": "truth = labels.numpy().argmax(axis=1)\nfound = model.predict(x).argmax(axis=1)",
     }
     whole = with_labels(bodies, ONE_HOT, WHOLE)
-    assert whole is not None and whole["data"] == 'batches = load(folder, label_mode="int")\ny = labels'
+    expected = 'batches = load(folder, label_mode="int")  # labels as whole numbers\ny = labels'
+    assert whole is not None and whole["data"] == expected
     assert whole["evaluate"] == "truth = labels.numpy()\nfound = model.predict(x).argmax(axis=1)"
     single = with_labels(bodies, ONE_HOT, SINGLE)
     assert single is not None and "(model.predict(x) > 0.5).astype(int).ravel()" in single["evaluate"]
@@ -87,10 +90,17 @@ def test_one_hot_labels_become_numbers():
 
 
 def test_the_likelihood_of_the_true_class_is_read_off_one_probability():
-    bodies = {"evaluate": "likelihood = answers[np.arange(len(labels)), labels]"}
+    evaluate = "likelihood = answers[np.arange(len(labels)), labels]"
+    bodies = {"evaluate": evaluate, "predict": '"""Return class probabilities (rows, num_classes)."""'}
     single = with_labels(bodies, WHOLE, SINGLE)
     expected = "likelihood = np.where(labels == 1, answers[:, 0], 1.0 - answers[:, 0])"
     assert single is not None and single["evaluate"] == expected
+    assert single["predict"] == '"""Return the probability of the second class (rows, 1)."""'
+
+
+def test_a_script_is_headed_by_what_it_does_not_by_who_wants_it():
+    assert header_for("We would like to tell cats from dogs.", "") == '"""Tell cats from dogs.\n"""'
+    assert header_for("I want cats to be told from dogs", "") == '"""I want cats to be told from dogs.\n"""'
 
 
 @pytest.mark.parametrize(
