@@ -145,8 +145,10 @@ class _Drafting:
         own = [hit for hit in hits if not hit.topped_up]
         followers = [follow(hit.sample, self._request.requirement, self._plan, floor) for hit in own]
         order = by_ability(followers)
+        neighbours = [hit for hit in hits if hit.topped_up]
         if any(follower and follower.is_able for follower in followers):
-            # What cannot follow the plan is no model for code that should.
+            # What cannot follow the plan is no model for code that should, and neighbours least of all.
+            neighbours = []
             order = [place for place in order if not (follower := followers[place]) or follower.is_able]
         spare = [
             Candidate("code-rag", follower.source, follower.provenance, follower.bases)
@@ -155,7 +157,7 @@ class _Drafting:
             and follower.is_able
             and not is_compiled(follower.source, follower.provenance)
         ]
-        return [own[place] for place in order] + [hit for hit in hits if hit.topped_up], spare
+        return [own[place] for place in order] + neighbours, spare
 
     def keep(self, hits: list[Hit]) -> list[Sample]:
         """Record and show the k samples that drafts are written after."""
