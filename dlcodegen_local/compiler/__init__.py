@@ -6,6 +6,7 @@ out with a comment and listed in the docstring under "Deviations from the plan".
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from dlcodegen_local.compiler.program import Program, build_source
 from dlcodegen_local.compiler.reading import read_shapes
@@ -50,7 +51,8 @@ def compile_plan(plan: Plan, framework: str = "keras") -> str:
     """
     if framework != "keras":
         raise ConfigError(f"the plan compiler does not write {framework!r}", hint="use --framework keras")
-    return build_source(plan, family(_category_of(plan))(plan))
+    plan = replace(plan, category=_category_of(plan))
+    return build_source(plan, family(plan.category)(plan))
 
 
 def _category_of(plan: Plan) -> str:
