@@ -45,6 +45,12 @@ def test_a_chain_of_calls_takes_on_other_layers():
     assert "Dense(8)" not in filled and "keras.layers.Dropout(0.5)(x)" in filled
 
 
+def test_layers_of_several_lines_are_indented_as_where_they_come_to():
+    wide = FLOOR_MODEL.replace("layers.Dropout(0.5)", "layers.Dropout(\n                0.5,\n            )")
+    filled = with_layers_of(CHAIN, wide)
+    assert filled is not None and "    x = keras.layers.Dropout(\n        0.5,\n    )(x)\n" in filled
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
