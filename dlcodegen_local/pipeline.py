@@ -112,6 +112,7 @@ class _Drafting:
         self._engines = engines
         self._config = config
         self._stages = stages
+        self._unable: frozenset[str] = frozenset()
         generation = config.generation
         self.settings = GenerationSettings(
             temperature=generation.temperature,
@@ -138,7 +139,8 @@ class _Drafting:
     def able_first(self, hits: list[Hit]) -> tuple[list[Hit], list[Candidate]]:
         """Return hits of the plan's category in the order of how well their code can follow the plan.
 
-        With them go versions that the model did not touch: samples that can follow it as they are.
+        With them go versions that the model did not touch: samples that can follow it as they are. A draft on
+        the data of one that cannot is not taken later, whatever its smoke run would say.
         """
         floor = self.settings.floor
         assert floor is not None
@@ -146,6 +148,11 @@ class _Drafting:
         followers = [follow(hit.sample, self._request.requirement, self._plan, floor) for hit in own]
         order = by_ability(followers)
         neighbours = [hit for hit in hits if hit.topped_up]
+        self._unable = frozenset(
+            f"sample:{hit.sample.id}"
+            for hit, follower in zip(own, followers, strict=True)
+            if follower and not follower.is_able
+        )
         if any(follower and follower.is_able for follower in followers):
             # What cannot follow the plan is no model for code that should, and neighbours least of all.
             neighbours = []
@@ -227,6 +234,7 @@ class _Drafting:
             if (draft := drafts.get(origin))
             and draft.source
             and not is_compiled(draft.source, draft.provenance)
+            and draft.provenance.get("data", "").removesuffix("+plan") not in self._unable
         ]
 
     def _write(
