@@ -16,7 +16,7 @@ from dlcodegen_local.run_stages import StageRunner
 from dlcodegen_local.sections import Sections
 from dlcodegen_local.verification.report import Finding, Verification
 
-_SPARE_SAMPLES = {"fast": 0, "normal": 1, "best": 3}
+_SPARE_SAMPLES = {"fast": 0, "normal": 2, "best": 3}
 
 
 class Selection:

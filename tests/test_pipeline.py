@@ -120,11 +120,14 @@ def test_what_only_the_compiler_wrote_is_labelled_so(tmp_path):
     assert outcome.licences == {} and outcome.pools == {}
 
 
-def test_a_project_whose_model_and_data_the_compiler_wrote_is_the_compiler_s():
-    ours = dict.fromkeys(("config", "data", "train", "predict"), "sample:first")
-    assert not is_compiled({**ours, "model": "compiler"})
-    assert not is_compiled({**dict.fromkeys(ours, "compiler"), "model": "sample:first+plan"})
-    assert is_compiled({**ours, "model": "compiler, sample:first", "train": "compiler"})
+def test_a_project_of_which_the_compiler_wrote_more_lines_is_the_compiler_s():
+    source = "# %% [imports]\nimport os\n\n\n# %% [data]\na = 1\n\nb = 2\n\n\n# %% [model]\nc = 3\n"
+    ours = {"imports": "computed", "data": "sample:first", "model": "sample:first+plan"}
+    assert not is_compiled(source, ours)
+    assert not is_compiled(source, {**ours, "model": "compiler, sample:first"})
+    assert is_compiled(source, {**ours, "data": "compiler"})
+    assert not is_compiled(source + "d = 4\n", {**ours, "data": "compiler"})
+    assert not is_compiled("x = 1", {"data": "model"})
 
 
 def whole(answers) -> ScriptedLLM:

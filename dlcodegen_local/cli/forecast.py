@@ -126,16 +126,16 @@ def _rehearsed(
 ) -> "tuple[list[StageForecast], list[str]]":
     """Rehearse the stages with the samples that the run would retrieve."""
     from dlcodegen_local import engines
-    from dlcodegen_local.compiler import compile_plan
     from dlcodegen_local.generation.rehearsal import rehearse
-    from dlcodegen_local.generation.results import Floor, GenerationSettings
+    from dlcodegen_local.generation.results import GenerationSettings
+    from dlcodegen_local.run_inputs import floor_of
 
     index = engines.load_index(config.retrieval, options.print_note)
     hits = index.search(request.plan or request.requirement, config.retrieval.k, framework=config.framework)
     if not hits:
         raise ConfigError("no sample matches, nothing can be foretold", hint="give a plan with --plan")
     plan = request.plan or hits[0].sample.plan
-    floor = Floor(compile_plan(plan, config.framework), plan)
+    floor = floor_of(plan, config.framework)
     settings = GenerationSettings(merge=config.generation.merge, floor=floor)
     samples = [hit.sample for hit in hits]
     stages = rehearse(request.requirement, plan, samples, _stand_in(outlook, floor), settings, config.without)
