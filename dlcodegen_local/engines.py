@@ -46,15 +46,16 @@ def load_index(config: RetrievalConfig, notify: Callable[[str], None]) -> "Sampl
     return SampleIndex(pools, config.cache, notify)
 
 
-def load_code_model(config: GenerationConfig) -> "CodeLLM":
-    """Load the code model of a GGUF file.
+def load_code_model(config: GenerationConfig, notify: Callable[[str], None]) -> "CodeLLM":
+    """Load the code model of a GGUF file; `notify` gets a line where that takes long.
 
     Raises:
         ArtifactError: it is missing, damaged, or too large for this machine.
     """
     from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
+    from dlcodegen_local.generation.pace import ModelCache
 
-    cache = find_paths().cache
+    cache = ModelCache(find_paths().cache, notify)
     return LlamaCppLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads, cache=cache)
 
 

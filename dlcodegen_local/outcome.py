@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.project.definition import Project
 from dlcodegen_local.retrieval.index import Hit
+from dlcodegen_local.sections import Sections
 from dlcodegen_local.verification.report import Verification
 
 
@@ -19,6 +20,9 @@ class Reporter(Protocol):
 
     def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
         """Show `done` of `total` tokens at `rate` a second."""
+
+    def written(self, text: str) -> None:
+        """Show what the model has just written."""
 
     def done(self, text: str) -> None:
         """End the stage with what came of it."""
@@ -94,14 +98,21 @@ class Outcome:
         )
 
 
-def is_compiled(provenance: Mapping[str, str]) -> bool:
-    """Tell whether the plan compiler wrote both the model and one of data and training.
+def is_compiled(source: str, provenance: Mapping[str, str]) -> bool:
+    """Tell whether the plan compiler wrote more lines of a program than the code model and the samples.
 
-    What is left then is no project of the code model and the samples.
+    A section of both counts as the compiler's; one that was computed, as the imports are, counts for nobody.
     """
-    by = {name: source.split(",")[0].removesuffix("+plan") for name, source in provenance.items()}
-    own = {name for name, source in by.items() if source not in ("compiler", "computed")}
-    return bool(by) and "model" not in own and not {"data", "train"} <= own
+    try:
+        bodies = Sections.parse(source).bodies
+    except ValueError:
+        return False
+    compiled = own = 0
+    for name, by in provenance.items():
+        count = sum(bool(line.strip()) for line in bodies.get(name, "").split("\n"))
+        compiled += count * by.startswith("compiler")
+        own += count * (not by.startswith(("compiler", "computed")))
+    return compiled > own
 
 
 def merit(verification: Verification) -> tuple[bool, bool, float, int]:

@@ -10,10 +10,9 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 
-from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.config import PlannerConfig
 from dlcodegen_local.generation.following import by_ability, follow
-from dlcodegen_local.generation.results import Floor, GenerationSettings, StageResult
+from dlcodegen_local.generation.results import GenerationSettings, StageResult
 from dlcodegen_local.generation.stages import (
     code_rag_draft,
     comparative_merge,
@@ -25,7 +24,7 @@ from dlcodegen_local.outcome import Candidate, Outcome, Reporter, is_compiled, w
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.index import Hit
 from dlcodegen_local.retrieval.samples import Sample
-from dlcodegen_local.run_inputs import Engines, PipelineConfig, Request, run_inputs
+from dlcodegen_local.run_inputs import Engines, PipelineConfig, Request, floor_of, run_inputs
 from dlcodegen_local.run_stages import StageRunner
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.selection import Selection
@@ -118,6 +117,7 @@ class _Drafting:
         self._stages = stages
         self.hits: list[Hit] = []
         self.spare: list[Candidate] = []
+        self._unable: frozenset[str] = frozenset()
         generation = config.generation
         self.settings = GenerationSettings(
             temperature=generation.temperature,
@@ -125,7 +125,7 @@ class _Drafting:
             merge=generation.merge,
             max_retry_tokens=0 if generation.effort == "fast" else GenerationSettings.max_retry_tokens,
             on_progress=stages.show,
-            floor=Floor(compile_plan(plan, config.framework), plan),
+            floor=floor_of(plan, config.framework),
         )
 
     def draft(self) -> list[Candidate]:
@@ -166,20 +166,33 @@ class _Drafting:
         return self._keep(self.hits[:k])
 
     def _sort_by_ability(self) -> None:
-        """Put first the hits of the plan's category whose code can follow the plan."""
+        """Put first the hits of the plan's category whose code can follow the plan.
+
+        A draft on the data of one that cannot is not taken later, whatever its smoke run would say.
+        """
         floor = self.settings.floor
         assert floor is not None
         own = [hit for hit in self.hits if not hit.topped_up]
         followers = [follow(hit.sample, self._request.requirement, self._plan, floor) for hit in own]
         order = by_ability(followers)
-        self.hits = [own[place] for place in order] + [hit for hit in self.hits if hit.topped_up]
+        neighbours = [hit for hit in self.hits if hit.topped_up]
+        self._unable = frozenset(
+            f"sample:{hit.sample.id}"
+            for hit, follower in zip(own, followers, strict=True)
+            if follower and not follower.is_able
+        )
+        if any(follower and follower.is_able for follower in followers):
+            # What cannot follow the plan is no model for code that should, and neighbours least of all.
+            neighbours = []
+            order = [place for place in order if not (follower := followers[place]) or follower.is_able]
+        self.hits = [own[place] for place in order] + neighbours
         self.spare = [
             Candidate("code-rag", follower.source, follower.provenance, follower.bases)
             for place in order
             if not self._config.without
             and (follower := followers[place])
             and follower.is_able
-            and not is_compiled(follower.provenance)
+            and not is_compiled(follower.source, follower.provenance)
         ]
 
     def _keep(self, kept: list[Hit]) -> list[Sample]:
@@ -223,7 +236,9 @@ class _Drafting:
         return [
             Candidate(origin, draft.source, draft.provenance, draft.bases)
             for origin, draft in drafts.items()
-            if draft.source and not is_compiled(draft.provenance)
+            if draft.source
+            and not is_compiled(draft.source, draft.provenance)
+            and draft.provenance.get("data", "").removesuffix("+plan") not in self._unable
         ]
 
     def _rag_drafts(

@@ -1,12 +1,14 @@
-"""What a run is given: the request, the settings of every stage, the loaded engines."""
+"""What a run is given: the request, the settings of every stage, the loaded engines, the compiled plan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dlcodegen_local import __version__
 from dlcodegen_local.artifacts import sha256_of
+from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
 from dlcodegen_local.generation.llm import CodeLLM
+from dlcodegen_local.generation.results import Floor
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.planner.planner import Planner
 from dlcodegen_local.retrieval.index import SampleIndex
@@ -78,3 +80,9 @@ def run_inputs(request: Request, engines: Engines, config: PipelineConfig) -> di
         "has_floor": config.has_floor,
         "framework": config.framework,
     }
+
+
+def floor_of(plan: Plan, framework: str) -> Floor:
+    """Compile a plan: what sections fall back on, and what is delivered where no draft survives."""
+    single = compile_plan(replace(plan, loss="binary_crossentropy"), framework)
+    return Floor(compile_plan(plan, framework), plan, single_source=single)

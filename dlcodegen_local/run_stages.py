@@ -1,13 +1,14 @@
 """Run the model's stages one by one: shown while they run, recorded when they end, their tokens counted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.llm import Progress
 from dlcodegen_local.generation.results import StageResult
 from dlcodegen_local.outcome import Reporter
 from dlcodegen_local.runs import RunRecord
+from dlcodegen_local.transcript import Transcript
 
 
 @dataclass
@@ -17,12 +18,17 @@ class StageRunner:
     record: RunRecord
     reporter: Reporter
     tokens: int = 0
+    _transcript: Transcript = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._transcript = Transcript(self.reporter)
 
     def run(self, name: str, write: Callable[[], StageResult]) -> StageResult | None:
         """Run one stage of the model and record it; a model that writes no code costs only the stage."""
         self.reporter.stage(name)
         try:
-            result = write()
+            with self._transcript.kept(name, self.record):
+                result = write()
         except GenerationError as exc:
             self.record.add_stage(name, {"error": exc.message}, {})
             self.reporter.done(f"failed: {exc.message}")
@@ -50,7 +56,5 @@ class StageRunner:
         return result
 
     def show(self, stage: str, progress: Progress) -> None:
-        """Show how far a stage is with reading or writing."""
-        self.reporter.progress(
-            progress.kind, progress.tokens, progress.total, progress.tokens_per_second, progress.seconds_left
-        )
+        """Show how far a stage is with reading or writing, and what it writes."""
+        self._transcript(stage, progress)

@@ -17,7 +17,7 @@ from dlcodegen_local.run_stages import StageRunner
 from dlcodegen_local.sections import Sections
 from dlcodegen_local.verification.report import Finding, Verification
 
-_SPARE_SAMPLES = {"fast": 0, "normal": 1, "best": 3}
+_SPARE_SAMPLES = {"fast": 0, "normal": 2, "best": 3}
 
 
 class Selection:
@@ -59,8 +59,11 @@ class Selection:
             if rank == 0:
                 candidate, verification = self._repaired(candidate, verification)
             seen.append((candidate, verification))
-            if self._survives(verification):
+            objection = self._engines.verifier.objection(verification)
+            if objection is None:
                 survivors.append((candidate, verification))
+            else:
+                self._stages.reporter.note(f"{candidate.origin} is not taken: {objection}")
             if survivors and effort != "best":
                 break
         if survivors:
@@ -96,9 +99,6 @@ class Selection:
 
     def _repair(self, source: str, defect: Finding, attempt: int) -> StageResult:
         return repair(source, self._plan, defect, self._engines.llm, self._settings, attempt)
-
-    def _survives(self, verification: Verification) -> bool:
-        return verification.ok and self._engines.verifier.follows_plan(verification.compliance)
 
     def _verify(self, candidate: Candidate) -> Verification:
         self._stages.reporter.stage(f"verify {candidate.origin}")

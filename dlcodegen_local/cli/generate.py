@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dlcodegen_local.cli import options
-from dlcodegen_local.cli.forecast import model_notes, print_forecast
+from dlcodegen_local.cli.forecast import look_at, print_forecast
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.config import (
     GenerationConfig,
@@ -22,6 +22,7 @@ from dlcodegen_local.errors import ConfigError, DlcodegenError, GenerationError
 if TYPE_CHECKING:
     from dlcodegen_local.outcome import Outcome
     from dlcodegen_local.pipeline import Engines, PipelineConfig, Request
+    from dlcodegen_local.verification.report import SmokeResult
 
 _STAGES = ("comparison", "code-rag", "template-rag")
 
@@ -174,12 +175,9 @@ def _left_out(stages: str, method: str) -> frozenset[str]:
 
 def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "PipelineConfig":
     from dlcodegen_local.engines import bundled_model
-    from dlcodegen_local.generation.gguf_header import read_header
     from dlcodegen_local.pipeline import PipelineConfig
 
     paths = find_paths()
-    model = flags["model"] or bundled_model(paths.models)
-    read_header(model)
     verification = {"run": not flags["no_run"], "min_compliance": flags["min_compliance"]}
     if flags["python"]:
         verification["python"] = flags["python"]
@@ -187,7 +185,7 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
         planner=PlannerConfig(flags["planner"] or paths.models / "planner", flags["beams"], flags["threads"]),
         retrieval=RetrievalConfig(find_pools(flags["pool"], paths), paths.cache, flags["k"]),
         generation=GenerationConfig(
-            model=model,
+            model=flags["model"] or bundled_model(paths.models),
             merge=flags["merge"],
             temperature=flags["temperature"],
             seed=flags["seed"],
@@ -207,14 +205,14 @@ def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pl
     from dlcodegen_local.pipeline import Engines
     from dlcodegen_local.verification.verifier import Verifier
 
-    for note in model_notes(config.generation, find_paths().cache):
+    for note in look_at(config.generation, find_paths().cache).notes:
         reporter.note(note)
     reporter.stage("load")
     sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
     loaded = Engines(
         planner=engines.load_planner(config.planner) if need_planner else None,
         index=engines.load_index(config.retrieval, reporter.note),
-        llm=engines.load_code_model(config.generation),
+        llm=engines.load_code_model(config.generation, reporter.note),
         verifier=Verifier(config.verification, sandbox, find_paths().cache),
     )
     reporter.done(f"{loaded.llm.info.name}, {len(loaded.index)} samples")
@@ -240,6 +238,7 @@ def _generate_one(
         write_folder(output, render_project(outcome.project(request.requirement, record.summary()), layout))
     except KeyboardInterrupt:
         record.finish("interrupted")
+        reporter.note(f"the record of run {record.run_id} keeps what was written so far")
         raise
     except Exception:
         record.finish("failed")
@@ -292,14 +291,18 @@ def _print_outcome(outcome: "Outcome", output: Path, as_json: bool) -> None:
         return
     verification = outcome.verification
     score = verification.compliance.score
-    smoke = {True: "passed", False: "FAILED", None: "not run"}[verification.smoke.ok]
     click.echo(click.format_filename(output))
     click.echo(f"  task        {outcome.plan.category}")
     click.echo(f"  origin      {outcome.origin}")
     click.echo(f"  static      {'passed' if verification.static_ok else 'FAILED'}")
     click.echo(f"  compliance  {'no plan field to compare' if score is None else f'{score:.2f}'}")
-    click.echo(
-        f"  smoke run   {smoke} ({verification.smoke.seconds:.1f} s) {verification.smoke.message}".rstrip()
-    )
+    click.echo(f"  smoke run   {_smoke_text(verification.smoke)}")
     if not verification.ok:
         click.echo("  This project FAILED its checks; its README says which.")
+
+
+def _smoke_text(smoke: "SmokeResult") -> str:
+    if smoke.ok is None:
+        return "not run"
+    state = "passed" if smoke.ok else "FAILED"
+    return f"{state} ({smoke.seconds:.1f} s) {smoke.message}".rstrip()

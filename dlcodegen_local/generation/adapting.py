@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, with_labels
+from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, label_loss, with_labels
 from dlcodegen_local.generation.plan_layers import with_layers_of, with_plan_layers, with_scaling_of
 from dlcodegen_local.generation.plan_values import (
     complete_fields,
@@ -19,6 +19,7 @@ from dlcodegen_local.generation.plan_values import (
     mismatches,
     replaced,
     with_defaults,
+    without_fields,
 )
 from dlcodegen_local.generation.results import Floor
 from dlcodegen_local.generation.syntax import config_defaults, config_uses, names_of, parse_module
@@ -29,10 +30,28 @@ from dlcodegen_local.sections import Sections
 PLANNED = "+plan"
 _NEAR = 0.1
 _PLAIN_COMPILE = ("loss=config.loss", "metrics=[config.metric]")
-_SINGLE_ANSWER = re.compile(r'Dense\(1, activation="sigmoid"\),?\s*\]')
+_DESCRIPTION = re.compile(r'ArgumentParser\(description="[^"\\\n]*"\)')
+_LEARNING = re.compile(r"\.layers\[\d+\]\.adapt\(")
+_SET_LOSS = re.compile(r"\blosses\.[A-Z]\w+\(\w")
 _AUGMENTED = re.compile(r"augment|flip|rotat|zoom|shear", re.IGNORECASE)
 _SIZES = ("image_size", "image_height", "image_width", "num_classes", "sequence_length")
+# Fields of the floor's Config, and what samples call them.
+_OTHER_NAMES = (
+    ("image_height", "image_size"),
+    ("image_width", "image_size"),
+    ("max_length", "sequence_length"),
+)
+_MANY_CLASSES = 16
 _READ_BY = ("train", "evaluate", "predict")
+_CLASSES = (WHOLE, SINGLE, ONE_HOT)
+# What code may ask of any Keras model: no layer by its name, no network within it.
+_MODEL_USES = frozenset(
+    (
+        *("fit", "predict", "predict_on_batch", "train_on_batch", "evaluate", "compile", "summary"),
+        *("save", "save_weights", "load_weights", "layers", "optimizer", "count_params", "stop_training"),
+        *("trainable", "trainable_variables", "output_shape", "input_shape"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +60,8 @@ class Adapted:
 
     `origins` names the sections that changed, with `+plan` for the sample's own with values of the plan, else
     with what they are made of. `expected` are the defaults that Config now has. With `is_tied` labels have
-    another form than in the sample: its own config and model no longer fit.
+    another form than in the sample: its own config and model no longer fit. `floor` is the one whose labels
+    have the form that these sections make.
     """
 
     sections: Sections
@@ -50,6 +70,7 @@ class Adapted:
     notes: tuple[str, ...] = ()
     is_tied: bool = False
     fits: bool = True
+    floor: Floor | None = None
 
 
 def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | None) -> Adapted:
@@ -63,9 +84,12 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
             bodies["model"] = filled
         bodies["config"] = with_defaults(config, expected)
         return Adapted(Sections(sections.header, bodies), _changed(sections, bodies), expected, notes)
+    present = label_loss(config, bodies.get("model", ""))
+    floor, plan, loss_notes = _for_labels(present, floor, plan)
+    notes = (*notes, *loss_notes)
     other = Sections.parse(floor.source).bodies
-    present = canonical_loss(str(config_defaults(config).get("loss", "")))
-    relabelled = with_labels(bodies, present, _label_loss(other))
+    wanted = _wanted_by(floor)
+    relabelled = with_labels(bodies, present, wanted)
     bodies.update(relabelled or {})
     own_model = bodies.get("model", "")
     made_of, bodies["model"] = _model(bodies, other, plan, is_tied=bool(relabelled))
@@ -75,18 +99,86 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
     if bodies["model"] == own_model:
         is_plain = all(text in own_model for text in _PLAIN_COMPILE)
     if is_plain:
-        expected |= _compiled_values(config, other, is_relabelled=relabelled is not None)
+        expected |= _compiled_values(config, other, is_free=relabelled is not None or present not in _CLASSES)
     expected |= _sizes(config, other["config"], plan)
-    if relabelled is not None and _label_loss(other) == SINGLE and "num_classes" in config_defaults(config):
+    if relabelled is not None and wanted == SINGLE and "num_classes" in config_defaults(config):
         expected["num_classes"] = 2
+    if "loss" in config_defaults(config):
+        expected.setdefault("loss", config_defaults(config)["loss"])
+    if expected.get("num_classes", 0) > _MANY_CLASSES:
+        bodies["data"] = _showing_every_class(bodies.get("data", ""))
+    bodies["model"] = _without_idle(bodies)
     uses = frozenset[str]().union(*(config_uses(body) for body in bodies.values()))
     bodies["config"], added = complete_fields(with_defaults(config, expected), uses, [other["config"]])
+    bodies["config"] = without_fields(bodies["config"], config_uses(own_model) - uses)
     notes = (*notes, *([f"[config] completed with {', '.join(added)}"] if added else []))
+    bodies["config"] = _DESCRIPTION.sub(f'ArgumentParser(description="{plan.category}")', bodies["config"])
     origins = _changed(sections, bodies)
     if "model" in origins:
         origins["model"] = made_of
-    fits = relabelled is not None or _are_alike(present, _label_loss(other))
-    return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits)
+    fits = relabelled is not None or _are_alike(present, wanted)
+    fits = fits and (made_of == PLANNED or _serves_any_model(bodies, own_model))
+    fits = fits and (present == SINGLE or _has_classes_of(sections, expected))
+    return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits, floor)
+
+
+def _for_labels(present: str, floor: Floor, plan: Plan) -> tuple[Floor, Plan, tuple[str, ...]]:
+    """Return floor and plan for labels of 0 and 1, which cannot become one-hot, and a note of it."""
+    if present != SINGLE or not floor.single_source or _wanted_by(floor) not in (ONE_HOT, WHOLE):
+        return floor, plan, ()
+    single = floor.with_single_labels()
+    has_two = config_defaults(Sections.parse(floor.source).bodies["config"]).get("num_classes") == 2
+    if not has_two or _wanted_by(single) != SINGLE:
+        return floor, plan, ()
+    note = f"the labels are 0 and 1: loss {SINGLE!r} and one probability in place of {plan.loss!r}"
+    return single, single.plan, (note,)
+
+
+def _wanted_by(floor: Floor) -> str:
+    """Return the loss of classes whose labels the floor's model needs, or its loss where there are none."""
+    bodies = Sections.parse(floor.source).bodies
+    return label_loss(bodies["config"], bodies["model"], floor.plan.category)
+
+
+def _serves_any_model(bodies: Mapping[str, str], own_model: str) -> bool:
+    """Tell whether the floor's model, which stands in now, will do for the sample's other sections.
+
+    Not where they give it more or fewer inputs, or ask more of it than every Keras model has (layers by
+    name, networks within it); nor where the labels need a loss with settings of its own (classes that do
+    not count), or where what they save could not be loaded again for its layers of own making.
+    """
+    if bodies["model"].count("Input(") != own_model.count("Input("):
+        return False
+    text = "\n\n\n".join(bodies.get(name, "") for name in ("model", *_READ_BY))
+    tree = parse_module(text)
+    used = {
+        node.attr
+        for node in (ast.walk(tree) if tree else ())
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "model"
+    }
+    has_own_layers = "(layers.Layer)" in bodies["model"] and "load_model(" in text
+    return used <= _MODEL_USES and not (
+        _SET_LOSS.search(own_model) or _LEARNING.search(text) or has_own_layers
+    )
+
+
+def _has_classes_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
+    """Tell whether no class of the data is left over, where their number is fixed in its code."""
+    own = config_defaults(sections.bodies.get("config", "")).get("num_classes")
+    is_fixed = "num_classes" not in config_uses(sections.bodies.get("data", ""))
+    return not (is_fixed and own) or expected.get("num_classes", own) >= own
+
+
+def _showing_every_class(data: str) -> str:
+    """Return a data section whose few synthetic samples still have one of every class."""
+    places: list[tuple[ast.expr, str]] = [
+        (node, "max(config.synthetic_samples, config.num_classes)")
+        for function in getattr(parse_module(data), "body", [])
+        if isinstance(function, ast.FunctionDef) and function.name == "make_synthetic"
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "config.synthetic_samples"
+    ]
+    return replaced(data, places) if "num_classes" in config_uses(data) else data
 
 
 def _are_alike(present: str, wanted: str) -> bool:
@@ -100,19 +192,11 @@ def _changed(sections: Sections, bodies: Mapping[str, str]) -> dict[str, str]:
     return {name: PLANNED for name, body in bodies.items() if body != sections.bodies.get(name)}
 
 
-def _label_loss(floor: Mapping[str, str]) -> str:
-    """Return the loss of classes whose labels the floor's model needs, or its loss where there are none."""
-    if _SINGLE_ANSWER.search(floor["model"]):
-        return SINGLE
-    return canonical_loss(str(config_defaults(floor["config"]).get("loss", "")))
-
-
-def _compiled_values(config: str, floor: Mapping[str, str], *, is_relabelled: bool) -> dict[str, Any]:
+def _compiled_values(config: str, floor: Mapping[str, str], *, is_free: bool) -> dict[str, Any]:
     """Return loss and metric as the floor names them, where the labels allow it."""
     has, wanted = config_defaults(config), config_defaults(floor["config"])
     values: dict[str, Any] = {}
     present, loss = (canonical_loss(str(table.get("loss", ""))) for table in (has, wanted))
-    is_free = is_relabelled or present not in (WHOLE, SINGLE, ONE_HOT)
     if "loss" in has and loss and loss != present and is_free:
         values["loss"] = wanted["loss"]
     metric = str(wanted.get("metric", ""))
@@ -148,12 +232,42 @@ def _model(
         return PLANNED, own
     is_augmented = bool(_AUGMENTED.search(plan.preprocess))
     filled = with_layers_of(own, floor["model"], is_augmented=is_augmented)
-    if filled is not None and all(text in own for text in _PLAIN_COMPILE):
+    lacks_blocks = filled is not None and names_of(filled)[1] & names_of(floor["model"])[0]
+    if filled is not None and not lacks_blocks and all(text in own for text in _PLAIN_COMPILE):
         return PLANNED, filled
     helpers = _helpers(bodies)
-    scaled = with_scaling_of(floor["model"], own)
+    scaled = with_scaling_of(_in_words_of(bodies.get("config", ""), floor["model"]), own)
     body = f"{helpers}\n\n\n{scaled}" if helpers else scaled
     return (f"{Floor.id}, *" if helpers else Floor.id), body
+
+
+def _in_words_of(config: str, model: str) -> str:
+    """Return the floor's model reading its sizes from the fields that a sample has for them."""
+    has = config_defaults(config)
+    for name, own in _OTHER_NAMES:
+        if name not in has and own in has:
+            model = re.sub(rf"\bconfig\.{name}\b", f"config.{own}", model)
+    return model
+
+
+def _without_idle(bodies: Mapping[str, str]) -> str:
+    """Return the model section without the functions and classes that nothing uses any longer."""
+    body = bodies["model"]
+    tree = parse_module(body)
+    others = set[str]().union(*(names_of(text)[1] for name, text in bodies.items() if name != "model"))
+    while tree is not None:
+        blocks = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        read = {id_ for node in tree.body for id_ in _names_in(node) - {getattr(node, "name", "")}} | others
+        idle = next((node for node in blocks if node.name not in read | {"build_model"}), None)
+        if idle is None:
+            break
+        body = body.replace(_text(body, idle), "", 1)
+        tree = parse_module(body)
+    return re.sub(r"\n{4,}", "\n\n\n", body).strip() if body != bodies["model"] else body
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
 
 
 def _plain_calls(body: str) -> str:

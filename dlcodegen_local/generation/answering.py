@@ -49,9 +49,10 @@ def write_code(log: StageLog, materials: Mapping[str, str], build: Build) -> Ext
         completion = log.complete(*following)
         answer = begun + completion.text
         longer = extract_code(answer)
-        if found is not None and (longer is None or len(longer.code) <= len(found.code)):
+        is_thought = begun == _OPENED
+        if found and not is_thought and (longer is None or len(longer.code) <= len(found.code)):
             break  # it did not go on but began anew
-        found = longer
+        found = longer or found
     if completion.finish_reason != "stop":
         log.note(
             f"{log.name}: the answer ended after {completion.completion_tokens} tokens"

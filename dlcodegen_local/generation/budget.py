@@ -1,10 +1,10 @@
 """The token budget of one prompt: what goes in, what is cut and where, what is left to write.
 
 Guarantees that a prompt it returns fits into the context together with its answer, by the model's own
-tokenizer, and that every cut is at a top-level statement (code) or a line (text) and is reported.
+tokenizer, and that every cut is at a top-level statement (code), a line or a word (text) and is reported.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlcodegen_local.errors import GenerationError
@@ -126,23 +126,37 @@ def _water_level(sizes: Mapping[str, int], room: int) -> int:
 def cut_code(source: str, max_tokens: int, count: Callable[[str], int]) -> tuple[str, str]:
     """Return the longest start of code within `max_tokens`, and where it ends.
 
-    Cut at a top-level statement or section marker; text that does not parse is cut at a line.
+    Cut at a top-level statement or section marker; text that does not parse is cut at a line, a single line
+    at a word.
     """
     lines = source.split("\n")
-    ends = _boundaries(source, lines)
+    if len(lines) == 1:
+        words = source.split(" ")
+        n_words = _most(words, " ", range(1, len(words) + 1), max_tokens, count)
+        if n_words == 0:
+            return "", "left out"
+        return " ".join(words[:n_words]), f"after word {n_words} of {len(words)}"
+    n_lines = _most(lines, "\n", _boundaries(source, lines), max_tokens, count)
+    if n_lines == 0:
+        return "", "left out"
+    kept = lines[:n_lines]
+    section = next((line for line in reversed(kept) if line.startswith("# %% [")), "")
+    place = f" in {section[5:].strip()}" if section else ""
+    return "\n".join(kept).rstrip(), f"after line {n_lines} of {len(lines)}{place}"
+
+
+def _most(
+    pieces: Sequence[str], glue: str, ends: Sequence[int], max_tokens: int, count: Callable[[str], int]
+) -> int:
+    """Return the last of `ends` up to which the pieces have at most `max_tokens`; 0 for none."""
     low, high = 0, len(ends)
     while low < high:
         middle = (low + high + 1) // 2
-        if count("\n".join(lines[: ends[middle - 1]])) <= max_tokens:
+        if count(glue.join(pieces[: ends[middle - 1]])) <= max_tokens:
             low = middle
         else:
             high = middle - 1
-    if low == 0:
-        return "", "left out"
-    kept = lines[: ends[low - 1]]
-    section = next((line for line in reversed(kept) if line.startswith("# %% [")), "")
-    place = f" in {section[5:].strip()}" if section else ""
-    return "\n".join(kept).rstrip(), f"after line {ends[low - 1]} of {len(lines)}{place}"
+    return ends[low - 1] if low else 0
 
 
 def _boundaries(source: str, lines: list[str]) -> list[int]:

@@ -27,7 +27,7 @@ from dlcodegen_local.generation.chat_formats import (
 )
 from dlcodegen_local.generation.gguf_header import GgufHeader, read_tokens
 
-_TIMEOUT_S = 15.0
+_TIMEOUT_S = 9.0
 _MAX_OUTPUT_BYTES = 65_536
 _WORKER = Path(__file__).with_name("template_worker.py")
 # Keys of older files stand second.
@@ -101,7 +101,7 @@ def _format_of(answer: bytes, digest: str) -> ChatFormat | str:
     try:
         fields = json.loads(answer)
         layout, stop = fields["layout"], tuple(fields["stop"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "it makes no prompt of a system and a user turn"
     texts = (layout, *stop)
     if not all(isinstance(text, str) and _is_printable(text) for text in texts):

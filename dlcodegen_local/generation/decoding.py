@@ -5,7 +5,7 @@ its first stop text, however the bytes arrive.
 """
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ MAX_EQUAL_LINES = 24
 MAX_PERIOD = 160
 _PERIODS = 8
 _CHECK_EVERY = 64
+_TAIL_CHARS = 8
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -34,57 +35,24 @@ def choose_token(logits: NDArray[np.float32], sampling: Sampling, rng: np.random
     """
     if sampling.temperature <= 0:
         return int(np.argmax(logits))
-    return _drawn(logits, sampling, rng.random(), 0.0)[0]
+    threshold = logits.max() + np.float32(np.log(max(sampling.min_p, 1e-12)))
+    kept = np.flatnonzero(logits >= threshold)
+    log_probs = log_softmax(logits[kept] / np.float32(sampling.temperature))
+    cumulative = np.cumsum(np.exp(log_probs))
+    position = int(np.searchsorted(cumulative / cumulative[-1], rng.random(), side="right"))
+    return int(kept[min(position, len(kept) - 1)])
 
 
 class TokenChooser:
-    """Choose one token after the other; each takes one number of the generator, however often it is asked."""
+    """Choose one token after the other, each with one number of a generator of its own."""
 
     def __init__(self, sampling: Sampling, seed: int) -> None:
         self._sampling = sampling
         self._rng = np.random.default_rng([seed & 0xFFFFFFFF, sampling.seed & 0xFFFFFFFF])
-        self._drawn: float | None = None
 
-    def __call__(self, logits: NDArray[np.float32], noise: float = 0.0) -> int | None:
-        """Return the token that `choose_token` would; None where errors up to `noise` could change it.
-
-        After None the same place is asked for again, with better logits.
-        """
-        if self._sampling.temperature <= 0:
-            best = int(np.argmax(logits))
-            if noise > 0 and np.count_nonzero(logits >= logits[best] - 2 * noise) > 1:
-                return None
-            return best
-        if self._drawn is None:
-            self._drawn = float(self._rng.random())
-        token, is_sure = _drawn(logits, self._sampling, self._drawn, noise)
-        if not is_sure:
-            return None
-        self._drawn = None
-        return token
-
-
-def _drawn(logits: NDArray[np.float32], sampling: Sampling, number: float, noise: float) -> tuple[int, bool]:
-    """Return the token that a number in [0, 1) stands for, and whether errors up to `noise` leave it so.
-
-    Errors up to `noise` move the log-odds of every cumulative share by `2 * noise / temperature` at most,
-    and may put the tokens that are that near to `min_p` on its other side.
-    """
-    threshold = logits.max() + np.log(max(sampling.min_p, 1e-12))
-    kept = np.flatnonzero(logits >= threshold)
-    log_probs = log_softmax(logits[kept] / np.float32(sampling.temperature))
-    cumulative = np.cumsum(np.exp(log_probs))
-    cumulative /= cumulative[-1]
-    position = min(int(np.searchsorted(cumulative, number, side="right")), len(kept) - 1)
-    if noise <= 0:
-        return int(kept[position]), True
-    scaled = (logits - logits.max()).astype(np.float64) / sampling.temperature
-    doubtful = np.abs(logits - threshold) <= 2 * noise
-    doubtful_share = np.exp(scaled[doubtful]).sum() / np.exp(scaled[kept]).sum()
-    edges = cumulative[max(position - 1, 0) : position + 1]
-    reach = 2 * noise / sampling.temperature * edges * (1 - edges) + doubtful_share
-    is_sure = not doubtful[kept[position]] and bool((np.abs(edges - number) > reach).all())
-    return int(kept[position]), is_sure
+    def __call__(self, logits: NDArray[np.float32]) -> int:
+        """Return the token that `choose_token` takes."""
+        return choose_token(logits, self._sampling, self._rng)
 
 
 class TextStream:
@@ -134,10 +102,17 @@ def is_repeating(text: str) -> bool:
     lines = tail.rstrip("\n").rsplit("\n", MAX_EQUAL_LINES)[1:]
     if len(lines) == MAX_EQUAL_LINES and len(set(lines)) == 1:
         return True
-    for period in range(1, MAX_PERIOD + 1):
+    for period in _possible_periods(text):
         length = max(period * _PERIODS, 320)
-        if len(text) >= length and text.endswith(text[-period:] * _PERIODS):
-            circle = text[-length:]
-            if circle[period:] == circle[:-period]:
-                return True
+        circle = text[-length:]
+        if len(text) >= length and circle[period:] == circle[:-period]:
+            return True
     return False
+
+
+def _possible_periods(text: str) -> Iterator[int]:
+    """Yield how far before the end of a text its last characters stand, too, nearest first."""
+    tail = text[-MAX_PERIOD - _TAIL_CHARS :]
+    end, at = tail[-_TAIL_CHARS:], len(tail) - _TAIL_CHARS
+    while (at := tail.rfind(end, 0, at + _TAIL_CHARS - 1)) >= 0:
+        yield len(tail) - _TAIL_CHARS - at

@@ -27,6 +27,9 @@ _ATTEMPTS = 2
 _COPIED_SECTIONS = ("imports", "data")
 _COPIED_BELOW_PARAMS = 50_000_000
 _DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
+_WISH = re.compile(
+    r"^(?:please )?(?:i|we)(?: (?:want|need|wish|plan|aim|would like)|['’]d like) to ", re.IGNORECASE
+)
 _UNSAFE = re.compile(r"[\\\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+|\"{2,}")
 
 
@@ -67,8 +70,8 @@ def draft_by_sections(log: StageLog, requirement: str, plan: Plan, base: Base) -
         if name != "imports":
             names += defined_names(bodies[name])
     sources = {"draft": Sections("", bodies), "fallback": adapted.sections}
-    if log.settings.floor is not None:
-        sources[Floor.id] = Sections.parse(log.settings.floor.source)
+    if (floor := adapted.floor or log.settings.floor) is not None:
+        sources[Floor.id] = Sections.parse(floor.source)
     joined = reconcile(dict.fromkeys(bodies, "draft"), sources, header_for(requirement, base.fallback.header))
     log.notes += [f"{log.name}: {note}" for note in joined.notes]
     if joined.missing:
@@ -118,8 +121,10 @@ def _draft_section(
     own = base.fallback.bodies.get(name, "")
     if name in ("config", "model") and own and own != fallback and not adapted.is_tied:
         candidates.insert(0, (base.origins.get(name, "base"), own))
-    prompt, written = _write_section(log, task, base, fallback)
-    if written and all(written != body for _, body in candidates):
+    is_relabelled = adapted.is_tied and name in adapted.origins and name not in ("config", "model")
+    shown = fallback if is_relabelled else base.shown.get(name, "")
+    prompt, written = _write_section(log, task, (shown, base.tag), fallback)
+    if written and all(written != body for _, body in candidates) and not (is_relabelled and written == own):
         candidates.append((MODEL, written))
     if not candidates:
         return origin, ""
@@ -154,15 +159,17 @@ def choose_likeliest(
     return rest[best], scores[best]
 
 
-def _write_section(log: StageLog, task: SectionTask, base: Base, fallback: str) -> tuple[Prompt, str | None]:
+def _write_section(
+    log: StageLog, task: SectionTask, base: tuple[str, str], fallback: str
+) -> tuple[Prompt, str | None]:
     """Let the model write a section, twice at most, a tiny one once; None where nothing is sound."""
-    shown = base.shown.get(task.name, "")
+    shown, tag = base
     prompt, budget = fit_prompt(
         f"{log.name} [{task.name}]",
         log.llm,
         {"base": shown, "requirement": task.requirement},
         lambda kept: section_draft_prompt(
-            SectionTask(kept["requirement"], task.plan, task.name, task.defined), kept["base"], base.tag
+            SectionTask(kept["requirement"], task.plan, task.name, task.defined), kept["base"], tag
         ),
         section_tokens(log, fallback or shown),
     )
@@ -200,6 +207,7 @@ def header_for(requirement: str, base_header: str) -> str:
     docstring = _DOCSTRING.search(base_header)
     data = re.search(r"^Data:.*", docstring.group(1), re.MULTILINE | re.DOTALL) if docstring else None
     title = " ".join(_UNSAFE.sub(" ", requirement).split()).strip('"')
+    title = _WISH.sub("", title)
     if len(title) > 90:
         title = title[:90].rsplit(" ", 1)[0] + " ..."
     title = title if title.endswith((".", "?", "!")) else f"{title}."

@@ -1,15 +1,15 @@
 """Finding the code in what a model answered.
 
-Guarantees that what is returned is a piece of the answer, or nothing. Thoughts, prose and fences
-around the code are dropped; an answer that was cut is returned up to its last complete statement.
+Guarantees that what is returned is a piece of the answer, or nothing. Thoughts and prose around the code
+are dropped; an answer that was cut is returned up to its last complete statement.
 """
 
 import ast
 import re
 from dataclasses import dataclass
 
+from dlcodegen_local.generation.blocks import FENCE, choose_program, find_blocks, parses, undecorated
 from dlcodegen_local.generation.syntax import parse_module
-from dlcodegen_local.sections import SECTION_NAMES
 
 _THOUGHT_NAMES = r"(?:seed:)?(?:think|thinking|thought|reasoning)"
 _THOUGHTS = re.compile(
@@ -18,12 +18,10 @@ _THOUGHTS = re.compile(
     r"|<\|channel\|>(?:analysis|commentary)\b.*?(?:<\|channel\|>final(?:<\|message\|>)?|\Z)",
     re.DOTALL,
 )
+_THOUGHT_START = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]|<\|START_THINKING\|>")
 # The prompt of some models opens the thought, the answer only closes it.
 _THOUGHT_END = re.compile(rf"</{_THOUGHT_NAMES}>|\[/THINK\]|<\|END_THINKING\|>")
-_FENCE = re.compile(r"^[ \t]*(```|~~~)[ \t]*([\w+.-]*)[^\n]*$", re.MULTILINE)
-_FILE_NAME = re.compile(r"(\w+)\.py\b")
 _IMPORT_LINE = re.compile(r"(?:import|from) \w")
-_PYTHON_TAGS = frozenset(("", "python", "py", "python3", "py3", "ipython", "ipython3"))
 _MAX_IMPORT_LINES = 120
 _MAX_PROSE_CHARS = 6000
 _MAX_CUTS = 40
@@ -42,28 +40,27 @@ class Extracted:
 def extract_code(answer: str) -> Extracted | None:
     """Return the code of an answer, or None where there is none.
 
-    Of several fenced blocks, those that hold Python are taken: the longest one, or all of them in
-    their order where the blocks after the first continue it with section markers.
+    Of several fenced blocks, `choose_program` takes those that are the program. An answer that ends inside
+    of a thought is searched there, for whole blocks.
     """
     text = without_thoughts(answer).replace("\r\n", "\n").strip("\n")
-    found, is_closed = _fenced(text)
-    blocks = [block for _, block in found]
-    notes: list[str] = []
+    blocks = find_blocks(text)
+    notes: tuple[str, ...] = ()
+    if not text.strip():
+        thought = _THOUGHT_START.sub("", answer).replace("\r\n", "\n")
+        blocks = [block for block in find_blocks(thought) if block.is_closed and _holds_code(block.code)]
+        notes = ("the code stood in a thought without end",) if blocks else ()
     if blocks:
-        marked = [block for block in blocks if "# %% [" in block]
-        code = "\n\n".join(marked) if len(marked) > 1 else max(marked or blocks, key=len)
-        if not marked and (joined := _joined_files(found)):
-            code = joined
-            notes.append("the answer was in several files, joined as sections")
-        if not is_closed:
-            notes.append("the code block was never closed")
+        code, how = choose_program(blocks)
+        notes += how
     else:
-        code = _from_first_code_line(text)
+        bare = undecorated(text)
+        code = bare if parses(bare) else _from_first_code_line(bare)
     code = code.strip("\n")
     if not code.strip():
         return None
-    if parse_module(code) is not None:
-        return Extracted(code, tuple(notes)) if blocks or _holds_code(code) else None
+    if parses(code):
+        return Extracted(code, notes) if blocks or _holds_code(code) else None
     whole = complete_statements(code)
     if whole is None or not _holds_code(whole):
         return Extracted(code, (*notes, "the code does not parse")) if blocks else None
@@ -81,7 +78,7 @@ def without_thoughts(answer: str) -> str:
 def has_begun(answer: str) -> bool:
     """Tell whether an answer, thoughts aside, has come to its code."""
     text = without_thoughts(answer)
-    return _FENCE.search(text) is not None or any(_CODE_LINE.match(line) for line in text.split("\n"))
+    return FENCE.search(text) is not None or any(_CODE_LINE.match(line) for line in text.split("\n"))
 
 
 def is_pointless(answer: str) -> bool:
@@ -104,7 +101,7 @@ def complete_statements(code: str) -> str | None:
     cuts = min(_MAX_CUTS, max(2, _MAX_CUT_CHARS // max(len(code), 1)))
     for start in list(reversed(starts))[:cuts]:
         head = "\n".join(lines[:start]).rstrip()
-        if head and parse_module(head) is not None:
+        if head and parses(head):
             return head
     return None
 
@@ -118,43 +115,6 @@ def _error_line(code: str) -> int | None:
     except (ValueError, RecursionError, MemoryError):
         return None
     return None
-
-
-def _fenced(text: str) -> tuple[list[tuple[str, str]], bool]:
-    """Return the Python blocks of a text, each with the line before it, and whether the last was closed."""
-    blocks: list[tuple[str, str]] = []
-    opened: re.Match[str] | None = None
-    for mark in _FENCE.finditer(text):
-        if opened is None:
-            opened = mark
-        elif not mark.group(2) or mark.group(1) == opened.group(1):
-            if opened.group(2).lower() in _PYTHON_TAGS:
-                blocks.append((_line_before(text, opened), text[opened.end() + 1 : mark.start()]))
-            opened = None
-    if opened is not None and opened.group(2).lower() in _PYTHON_TAGS:
-        return [*blocks, (_line_before(text, opened), text[opened.end() + 1 :])], False
-    return blocks, True
-
-
-def _line_before(text: str, fence: re.Match[str]) -> str:
-    """Return the last line of prose before a fence, with the fence's own line."""
-    before = text[: fence.start()].rstrip()
-    return f"{before[before.rfind(chr(10)) + 1 :]} {fence.group()}"
-
-
-def _joined_files(found: list[tuple[str, str]]) -> str | None:
-    """Return blocks that are headed by the files of a project as sections; None where they are not."""
-    files: dict[str, str] = {}
-    for heading, block in found:
-        first_line = block.lstrip("\n").split("\n", 1)[0]
-        names = _FILE_NAME.findall(f"{heading} {first_line if first_line.startswith('#') else ''}")
-        if names and names[-1] in SECTION_NAMES:
-            files[names[-1]] = block.strip("\n")
-    if len(files) < 2:
-        return None
-    own_import = re.compile(rf"^from (?:{'|'.join(files)}) import (?:\([^)]*\)|.*)\n?", re.MULTILINE)
-    ordered = [name for name in SECTION_NAMES if name in files]
-    return "\n\n\n".join(f"# %% [{name}]\n{own_import.sub('', files[name]).strip()}" for name in ordered)
 
 
 def _from_first_code_line(text: str) -> str:

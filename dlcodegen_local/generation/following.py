@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dlcodegen_local.generation.adapting import PLANNED, adapt
 from dlcodegen_local.generation.drafting import header_for
-from dlcodegen_local.generation.plan_values import differs_in_loss, mismatches
+from dlcodegen_local.generation.plan_values import differs_in_loss, differs_in_size, mismatches
 from dlcodegen_local.generation.results import Floor, ReferenceSample
 from dlcodegen_local.generation.segments import cut_source, is_sound_script, reconcile
 from dlcodegen_local.plan.schema import Plan
@@ -43,7 +43,7 @@ def follow(sample: ReferenceSample, requirement: str, plan: Plan, floor: Floor) 
         return None
     adapted = adapt(sections, sample.plan, plan, floor)
     origin = f"sample:{sample.id}"
-    sources = {origin: adapted.sections, Floor.id: Sections.parse(floor.source)}
+    sources = {origin: adapted.sections, Floor.id: Sections.parse((adapted.floor or floor).source)}
     chosen = dict.fromkeys(adapted.sections.bodies, origin)
     joined = reconcile(chosen, sources, header_for(requirement, sections.header))
     provenance = {}
@@ -55,7 +55,7 @@ def follow(sample: ReferenceSample, requirement: str, plan: Plan, floor: Floor) 
     far = mismatches("model", bodies.get("model", ""), plan, {}, context)
     far += _FOREIGN_MODEL * provenance.get("model", "").startswith(Floor.id)
     far += _OTHER_LOSS * differs_in_loss(bodies.get("config", ""), plan)
-    faults = (not adapted.fits, bool(joined.missing), round(far, 1))
+    faults = (not adapted.fits or differs_in_size(sample.plan, plan), bool(joined.missing), round(far, 1))
     bases = {name: Floor.id if by == Floor.id else origin for name, by in provenance.items()}
     return Follower(joined.sections.to_source(), provenance, bases, faults)
 

@@ -11,6 +11,7 @@ Differs: sampling is done in numpy on the logits, so that it depends on our seed
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,16 +26,18 @@ from dlcodegen_local.generation.llm import Completion, FinishReason, ModelInfo, 
 from dlcodegen_local.generation.lookup import Choose, LookupWriter
 from dlcodegen_local.generation.memory import choose_context
 from dlcodegen_local.generation.native import NativeModel
-from dlcodegen_local.generation.pace import Pace, default_pace, find_pace
+from dlcodegen_local.generation.pace import ModelCache, Pace, default_pace, find_pace
 from dlcodegen_local.generation.scoring import ChunkScorer
+from dlcodegen_local.plain_text import plain
 
 OnProgress = Callable[[Progress], None]
+_COUNTED_TEXTS = 64
 
 
 class LlamaCppLLM:
     """Run a GGUF model on the CPU.
 
-    With a `cache` folder the model is measured on this machine, once, and runs by what was found: the
+    With a `cache` the model is measured on this machine, once, and runs by what was found: the
     threads, unless `n_threads` gives them, and drafts of what the answer repeats. `pace` replaces
     the measurement. Without both it writes token by token.
 
@@ -50,7 +53,7 @@ class LlamaCppLLM:
         n_ctx: int | None = None,
         n_threads: int | None = None,
         seed: int = 0,
-        cache: Path | None = None,
+        cache: ModelCache | None = None,
         pace: Pace | None = None,
     ) -> None:
         file = Path(path)
@@ -65,16 +68,18 @@ class LlamaCppLLM:
             self._pace = find_pace(self._native, sha256, self._pace, n_threads, cache)
         self._native.set_threads(*self._pace.threads)
         self._info = ModelInfo(
-            name=str(header.metadata.get("general.name") or file.stem),
+            name=plain(str(header.metadata.get("general.name") or file.stem)),
             path=file,
             sha256=sha256,
             n_ctx=choice,
             n_params=header.n_params,
-            chat_format=find_format(file, header).name,
+            chat_format=find_format(file, header, cache.folder / "templates" if cache else None).name,
             size_bytes=header.size_bytes,
             pace=self._pace.to_dict(),
         )
         self._read_tokens: list[int] = []
+        # Budgets count the same materials again and again.
+        self._tokens_of = lru_cache(_COUNTED_TEXTS)(partial(self._native.tokenize, special=False))
 
     @property
     def info(self) -> ModelInfo:
@@ -95,7 +100,7 @@ class LlamaCppLLM:
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text, special tokens read as plain text."""
-        return len(self._native.tokenize(text, special=False)) if text else 0
+        return len(self._tokens_of(text))
 
     def complete(
         self, prompt: Prompt, *, sampling: Sampling, on_progress: OnProgress | None = None

@@ -2,8 +2,10 @@
 
 `PromptLookup` says how the text goes on where its last tokens stood before, `DraftLength` how many of
 these tokens to try at once, `LookupWriter` writes with both. Every token is chosen from the model's own
-logits, with the numbers of the generator in the same order as without drafts: a drafted token only
-saves time. Does not speed up text that repeats nothing, and costs it at most `_ALLOWED_LOSS`.
+logits, with the numbers of the generator in the same order as without drafts, and only so many are tried
+at once as give the logits of single ones bit for bit: a drafted token only saves time, and what the
+clock said decides no token. Does not speed up text that repeats nothing, and costs it at most
+`_ALLOWED_LOSS`.
 
 Paper: Saxena, Prompt Lookup Decoding (2023).
 Differs: acceptance is watched where nothing is drafted too, so that drafting starts only when it pays; a
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Logits = NDArray[np.float32]
-Choose = Callable[[Logits, float], int | None]
+Choose = Callable[[Logits], int]
 _NGRAM = 3
 _MAX_MATCH = 32
 _MAX_PLACES = 32
@@ -53,14 +55,12 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True)
 class Steps:
-    """Hold what decoding several tokens at once costs on this machine.
+    """Hold what decoding several tokens at once costs on this machine, in milliseconds by their number.
 
-    `milliseconds` by the number of tokens; `noise` is by how much a logit may then differ from that of
-    the token decoded alone, 0 where they are bit for bit the same.
+    Only numbers that leave the logits bit for bit those of tokens decoded one by one.
     """
 
     milliseconds: Mapping[int, float]
-    noise: Mapping[int, float]
 
 
 class PromptLookup:
@@ -153,12 +153,12 @@ class DraftLength:
         self._accepted[kind] += accepted
         self._tried[kind] += tried
 
-    def spend(self, tokens: int, drafted: int, extra_steps: int) -> None:
-        """Keep account of a step that gave `tokens`, with `extra_steps` of one token after it."""
+    def spend(self, tokens: int, drafted: int) -> None:
+        """Keep account of a step that gave `tokens`."""
         plain = tokens * self._one
         spent = self._sizes.get(drafted + 1, self._one) if drafted else self._one
         self._plain_ms += plain
-        self._saved_ms += plain - spent - extra_steps * self._one
+        self._saved_ms += plain - spent
 
 
 def _kind(match: int) -> int:
@@ -176,8 +176,7 @@ class LookupWriter:
         self._model = model
         self._choose = choose
         self._position = len(input_ids)
-        self._steps = steps or Steps({}, {})
-        self._length = DraftLength(self._steps)
+        self._length = DraftLength(steps or Steps({}))
         self._lookup = PromptLookup(input_ids) if steps else None
         self.drafted_tokens = 0
         self.accepted_tokens = 0
@@ -185,7 +184,7 @@ class LookupWriter:
     def tokens(self, max_tokens: int) -> Iterator[int]:
         """Yield the answer's tokens, at most `max_tokens`, without the one that ends it."""
         left = max_tokens
-        new = [self._sure()]
+        new = [self._choose(self._model.logits(-1))]
         while True:
             for token in new:
                 if self._model.is_end(token):
@@ -203,16 +202,11 @@ class LookupWriter:
         foretold, match, count = self._foretell(left)
         batch = [token, *foretold[:count]]
         self._model.decode(batch, self._position, all_logits=count > 0)
-        noise = self._steps.noise.get(len(batch), 0.0)
         new: list[int] = []
-        retries = 0
         for index in range(len(batch)):
-            chosen = self._choose(self._model.logits(index if count else -1), noise)
-            if chosen is None:
-                chosen = self._decided_alone(batch[index], self._position + index)
-                retries = 1
+            chosen = self._choose(self._model.logits(index if count else -1))
             new.append(chosen)
-            if retries or batch[index + 1 : index + 2] != [chosen] or self._model.is_end(chosen):
+            if batch[index + 1 : index + 2] != [chosen] or self._model.is_end(chosen):
                 break
         self._position += len(new)
         if len(new) < len(batch):
@@ -224,7 +218,7 @@ class LookupWriter:
             compared = min(len(foretold), len(new))
             wrong = next((i for i in range(compared) if foretold[i] != new[i]), None)
             self._length.watch(match, *((compared, compared) if wrong is None else (wrong, wrong + 1)))
-        self._length.spend(len(new), count, retries)
+        self._length.spend(len(new), count)
         return new
 
     def _foretell(self, left: int) -> tuple[list[int], int, int]:
@@ -234,13 +228,3 @@ class LookupWriter:
         place, match = self._lookup.find()
         foretold = self._lookup.following(place, min(left - 1, MAX_DRAFT)) if match else []
         return foretold, match, self._length.choose(match, len(foretold)) if foretold else 0
-
-    def _decided_alone(self, token: int, position: int) -> int:
-        self._model.forget(position)
-        self._model.decode([token], position)
-        return self._sure()
-
-    def _sure(self) -> int:
-        chosen = self._choose(self._model.logits(-1), 0.0)
-        assert chosen is not None  # without noise every choice is sure
-        return chosen

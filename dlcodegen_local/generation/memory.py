@@ -5,12 +5,14 @@ will page is told of. The figures are estimates: weights, key/value cache in 16 
 batch.
 """
 
+import resource
 from pathlib import Path
 
 from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.generation.gguf_header import ArrayInfo, GgufHeader
 
 DEFAULT_N_CTX = 16_384
+SHORT_N_CTX = 2048
 MIN_N_CTX = 512
 _BATCH_TOKENS = 256
 _FIXED_BYTES = 64 << 20
@@ -21,7 +23,8 @@ _SHOWN_CONTEXTS = (2048, 4096, 8192, 16_384, 32_768, 131_072)
 def choose_context(header: GgufHeader, n_ctx: int | None, available: int | None = None) -> int:
     """Return the context length: the one asked for, else what model and memory allow, halved to fit.
 
-    `available` is in bytes; None asks this machine.
+    It is halved as well where the machine would page, down to `SHORT_N_CTX`. `available` is in bytes; None
+    asks this machine.
 
     Raises:
         ArtifactError: the model does not fit into memory.
@@ -35,9 +38,10 @@ def choose_context(header: GgufHeader, n_ctx: int | None, available: int | None 
         )
     free = available_bytes() if available is None else available
     wanted = n_ctx or min(trained, DEFAULT_N_CTX)
-    least = wanted if n_ctx else min(trained, MIN_N_CTX)
-    while needed_bytes(header, wanted) > free and wanted > least:
-        wanted = max(wanted // 2, least)
+    if n_ctx is None:
+        for room, least in ((_PAGING_SHARE * free, SHORT_N_CTX), (free, MIN_N_CTX)):
+            while needed_bytes(header, wanted) > room and wanted > least:
+                wanted = max(wanted // 2, least)
     if (needed := needed_bytes(header, wanted)) > free:
         raise ArtifactError(
             f"the model needs about {needed >> 20} MiB of memory with a context of {wanted} tokens, "
@@ -81,12 +85,12 @@ def needed_by_context(header: GgufHeader) -> dict[int, int]:
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """Return the memory that this machine, or the container it is, can still give, in bytes.
+    """Return the memory that this machine, its container and its limits can still give, in bytes.
 
     Raises:
         ArtifactError: the system does not say.
     """
-    found = [_free_of_machine(root), *_free_of_container(root)]
+    found = [_free_of_machine(root), *_free_of_container(root), *_free_of_limit(root)]
     return max(min(found), 0)
 
 
@@ -95,6 +99,16 @@ def _free_of_machine(root: Path) -> int:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     raise ArtifactError("the free memory of this machine is unknown", hint="a Linux with /proc is needed")
+
+
+def _free_of_limit(root: Path) -> list[int]:
+    """Return what a limit on the address space (`ulimit -v`) leaves to this process."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        used = int((root / "proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        used = 0
+    return [] if limit == resource.RLIM_INFINITY else [limit - used]
 
 
 def _free_of_container(root: Path) -> list[int]:

@@ -1,7 +1,7 @@
 """The native model behind the adapter: the only module with ctypes and llama_cpp.
 
-Guarantees that nothing native writes to stderr, and that a token decoded among others gives, for
-weights in the usual block formats, bit for bit the logits that it gives alone (`pace` checks it).
+Guarantees that nothing native writes to stderr, and that a token decoded among a few others gives, for
+weights in the usual block formats, bit for bit the logits that it gives alone (`pace` finds how few).
 Does not protect from faults of the native code itself.
 """
 
@@ -27,7 +27,8 @@ class NativeModel:
     """Own the native model, its context and one batch.
 
     Values are kept in bfloat16 beside keys in float16: llama.cpp then sums values in float32, and
-    takes the same path for one token as for several, however many threads there are.
+    takes the same path for one token as for several, however many threads there are. Weights stay as they are
+    in the file: repacked for a processor they take another path for four tokens than for one.
     """
 
     def __init__(self, path: Path, n_ctx: int) -> None:
@@ -40,6 +41,7 @@ class NativeModel:
         llama_cpp.llama_backend_init()
         model_params = llama_cpp.llama_model_default_params()
         model_params.n_gpu_layers = 0
+        model_params.use_extra_bufts = False
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), model_params)
         if not self._model:
             raise ArtifactError(
@@ -57,6 +59,7 @@ class NativeModel:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._row = ctypes.c_float * self._n_vocab
         self._is_sentencepiece = llama_cpp.llama_vocab_type(self._vocab) == _SENTENCEPIECE
         self._batch = llama_cpp.llama_batch_init(MAX_BATCH_TOKENS, 0, 1)
         self._buffer = ctypes.create_string_buffer(_MAX_PIECE_BYTES)
@@ -142,7 +145,7 @@ class NativeModel:
     def logits(self, index: int) -> NDArray[np.float32]:
         """Return the logits `(vocabulary,)` of a position of the last batch; -1 is its last one."""
         pointer = self._api.llama_get_logits_ith(self._context, index)
-        logits = np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+        logits = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), np.float32)
         if not np.isfinite(logits.max()):
             raise GenerationError("the model computes no numbers", hint="its file may be damaged")
         return logits

@@ -1,9 +1,9 @@
-"""How fast a model runs on this machine: threads, tokens read at once, tokens drafted at once.
+"""How a model runs on this machine: threads, tokens read at once, tokens drafted at once.
 
-Guarantees that a model is measured once a machine, and that everything which follows from the clock
-is in the `Pace`: with the same one the same question gets the same answer. A cached one that is
-damaged is measured anew. Beside other work it is processor time that is measured, and the threads stay
-as they were; remove the file to repeat it.
+Guarantees that a model is measured once a machine, and that nothing which follows from the clock
+changes an answer: threads and drafts do not, and how much is read at once follows from the size of the
+model. A cached measurement that is damaged is made anew. Beside other work it is processor time that is
+measured, and the threads stay as they were; remove the file to repeat it.
 """
 
 import contextlib
@@ -12,25 +12,25 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.generation.lookup import Steps
 from dlcodegen_local.generation.native import MAX_BATCH_TOKENS, NativeModel
 
-VERSION = 1
-_SIZES = (1, 2, 4, 8, 16, 32)
-_CHUNKS = (32, 64, 128, 256)
+VERSION = 2
+_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 _ROUNDS = 3
 _LEAST_MS = 100.0
 _ENOUGH_MS = 1500.0
 _LONGEST_STEP_MS = 1000.0
-_LONGEST_CHUNK_MS = 2000.0
 _CLEARLY = 0.95
 _DISTURBED = 1.3
 _START = 64
@@ -46,10 +46,7 @@ class Pace:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
-        steps = self.steps and {
-            str(size): [self.steps.milliseconds[size], self.steps.noise.get(size, 0.0)]
-            for size in sorted(self.steps.milliseconds)
-        }
+        steps = self.steps and {str(size): ms for size, ms in sorted(self.steps.milliseconds.items())}
         return {"threads": list(self.threads), "chunk_tokens": self.chunk_tokens, "steps": steps}
 
     @classmethod
@@ -61,28 +58,24 @@ class Pace:
         """
         try:
             writing, reading = value["threads"]
-            rows = [
-                (int(size), float(ms), float(noise)) for size, (ms, noise) in (value["steps"] or {}).items()
-            ]
+            steps = {int(size): float(ms) for size, ms in (value["steps"] or {}).items()}
             numbers = (int(writing), int(reading), int(value["chunk_tokens"]))
         except (KeyError, TypeError, AttributeError, ValueError) as exc:
             raise ValueError("no pace of a model") from exc
         if (
             min(numbers) < 1
             or max(numbers) > MAX_BATCH_TOKENS
-            or not all(
-                0 < size <= MAX_BATCH_TOKENS and 0 < ms < 1e9 and 0 <= noise < 1e9 for size, ms, noise in rows
-            )
+            or not all(0 < size <= MAX_BATCH_TOKENS and 0 < ms < 1e9 for size, ms in steps.items())
         ):
             raise ValueError("no pace of a model")
-        steps = Steps({size: ms for size, ms, _ in rows}, {size: noise for size, _, noise in rows})
-        return cls(numbers[:2], numbers[2], steps if rows else None)
+        return cls(numbers[:2], numbers[2], Steps(steps) if steps else None)
 
 
 def default_pace(n_params: int, n_threads: int | None) -> Pace:
-    """Return what holds without a measurement: about a second of a slow machine a chunk, and no drafts.
+    """Return what holds without a measurement: chunks of a few seconds on a slow machine, and no drafts.
 
-    Under 50 million weights one thread works alone: waiting for each other takes longer than the work.
+    Fewer tokens at once let prompts share more, and let an interrupt through sooner. Under 50 million
+    weights one thread works alone: waiting for each other takes longer than the work.
     """
     cores = len(os.sched_getaffinity(0))
     threads = n_threads or (1 if n_params < 50_000_000 else cores)
@@ -90,11 +83,22 @@ def default_pace(n_params: int, n_threads: int | None) -> Pace:
     return Pace((threads, threads), chunk)
 
 
-def find_pace(model: NativeModel, sha256: str, default: Pace, n_threads: int | None, cache: Path) -> Pace:
-    """Return the pace of a model on this machine: the cached one, else a new measurement, which is cached."""
-    path = cache / "pace" / f"{_key(sha256, n_threads)}.json"
+@dataclass(frozen=True)
+class ModelCache:
+    """Name the folder for what is learned of models; `notify` gets a line before something takes long."""
+
+    folder: Path
+    notify: Callable[[str], None] = lambda text: None
+
+
+def find_pace(
+    model: NativeModel, sha256: str, default: Pace, n_threads: int | None, cache: ModelCache
+) -> Pace:
+    """Return the pace of a model on this machine: the kept one, else a new measurement, which is kept."""
+    path = cache.folder / "pace" / f"{_key(sha256, n_threads)}.json"
     with contextlib.suppress(OSError, ValueError):
         return Pace.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    cache.notify("this model is new here: its speed is measured, once; a large one takes a minute")
     pace = measure_pace(model, default, n_threads)
     with contextlib.suppress(ConfigError):  # no place to keep it: measured again next time
         write_file(path, json.dumps(pace.to_dict(), indent=1) + "\n")
@@ -106,31 +110,31 @@ def measure_pace(model: NativeModel, default: Pace, n_threads: int | None = None
 
     `n_threads` fixes the threads. A model that cannot take back tokens gets no drafts.
     """
-    tokens = [(7 * i * i + 13 * i) % model.n_vocab for i in range(_START + 2 * MAX_BATCH_TOKENS)]
-    tokens = [0 if model.is_end(token) else token for token in tokens]
     model.forget(0)
+    length = _START + max(_SIZES)
+    if model.n_ctx < length:
+        return default
+    tokens = [(7 * i * i + 13 * i) % model.n_vocab for i in range(length)]
+    tokens = [0 if model.is_end(token) else token for token in tokens]
     model.set_threads(*default.threads)
-    room = min(model.n_ctx - _START, MAX_BATCH_TOKENS)
-    model.decode(tokens[: min(_START, room)], 0)
-    if room < max(_SIZES) or not model.forget(_START - 1) or not model.forget(0):
+    model.decode(tokens[:_START], 0)
+    if not model.forget(_START - 1):
         model.forget(0)
         return default
-    model.decode(tokens[:_START], 0)
+    model.decode(tokens[_START - 1 : _START], _START - 1)
     stand = _Stand(model, tokens[_START:])
     stand.look_around(default.threads[0])
     is_fixed = n_threads is not None or stand.is_disturbed
     threads = default.threads if is_fixed else _threads(stand)
     model.set_threads(*threads)
     milliseconds = {1: round(stand.milliseconds(1, threads[0]), 3)}
-    for size in _SIZES[1:]:
+    for size in stand.exact_sizes()[1:]:
         taken = stand.milliseconds(size, threads[1])
         if taken > _LONGEST_STEP_MS:
             break
         milliseconds[size] = round(taken, 3)
-    steps = Steps(milliseconds, stand.noise(list(milliseconds)))
-    chunk = _chunk(stand, default, room, threads[1])
     model.forget(0)
-    return Pace(threads, chunk, steps)
+    return Pace(threads, default.chunk_tokens, Steps(milliseconds))
 
 
 class _Stand:
@@ -161,20 +165,25 @@ class _Stand:
             spent += 1000 * taken
         return best
 
-    def noise(self, sizes: list[int]) -> dict[int, float]:
-        """Return by how much the logits of each size differ from those of tokens decoded alone, at most."""
-        alone = []
-        for index in range(max(sizes)):
-            self.model.decode(self._tokens[index : index + 1], _START + index)
-            alone.append(self.model.logits(-1).copy())
-        found = {}
-        for size in sizes:
+    def exact_sizes(self) -> list[int]:
+        """Return how many tokens at once give the logits of each alone, bit for bit.
+
+        Ends at the first that do not: with more tokens llama.cpp takes kernels that round otherwise.
+        """
+        alone: list[NDArray[np.float32]] = []
+        exact = []
+        for size in _SIZES:
+            self.model.forget(_START + len(alone))
+            for index in range(len(alone), size):
+                self.model.decode(self._tokens[index : index + 1], _START + index)
+                alone.append(self.model.logits(-1).copy())
             self.model.forget(_START)
             self.model.decode(self._tokens[:size], _START, all_logits=True)
-            gaps = [np.abs(self.model.logits(i) - alone[i]).max() for i in range(size)]
-            found[size] = float(max(gaps))
+            if not all(np.array_equal(self.model.logits(i), alone[i]) for i in range(size)):
+                break
+            exact.append(size)
         self.model.forget(_START)
-        return found
+        return exact
 
 
 def _threads(stand: _Stand) -> tuple[int, int]:
@@ -192,21 +201,6 @@ def _threads(stand: _Stand) -> tuple[int, int]:
             chosen = count if times[count] < _CLEARLY * times[chosen] else chosen
         best.append(chosen)
     return best[0], best[1]
-
-
-def _chunk(stand: _Stand, default: Pace, room: int, threads: int) -> int:
-    """Return how many tokens to read at once: the fewest that are read about as fast as the fastest.
-
-    A step stays about a second, for Ctrl-C; fewer tokens let prompts share more.
-    """
-    rates: dict[int, float] = {}
-    for size in _CHUNKS:
-        if size > room or (rates and size / max(rates.values()) > _LONGEST_CHUNK_MS):
-            break
-        milliseconds = stand.milliseconds(size, threads)
-        rates[size] = size / milliseconds
-    fastest = max(rates.values(), default=0.0)
-    return next((size for size, rate in rates.items() if rate >= _CLEARLY * fastest), default.chunk_tokens)
 
 
 def _key(sha256: str, n_threads: int | None) -> str:

@@ -121,7 +121,9 @@ def with_layers_of(model_body: str, other_body: str, *, is_augmented: bool = Tru
     lists = _layer_lists(other_body)
     if len(lists) != 1 or not lists[0].elts:
         return None
-    given = [text for name, text in _own_layers(other_body, lists[0]) if name not in ("Input", "")]
+    margin = "\n" + " " * lists[0].elts[0].col_offset
+    named = _own_layers(other_body, lists[0])
+    given = [text.replace(margin, "\n") for name, text in named if name not in ("Input", "")]
     if not given or not all(isinstance(item, ast.Call) for item in lists[0].elts):
         return None
     own = _layer_lists(model_body)
@@ -138,7 +140,8 @@ def _fill_list(model_body: str, layers: ast.List, given: list[str], is_augmented
         return None
     kept = [text for name, text in own[:count] if is_augmented or not name.startswith(_RANDOM)]
     indent = " " * layers.elts[0].col_offset
-    lines = "".join(f"{indent}{text},\n" for text in [*kept, *_like(given, own[0][1])])
+    put_in = [text.replace("\n", f"\n{indent}") for text in _like(given, own[0][1])]
+    lines = "".join(f"{indent}{text},\n" for text in [*kept, *put_in])
     return replaced(model_body, [(layers, f"[\n{lines}{indent[:-4]}]")])
 
 
@@ -162,10 +165,13 @@ def _fill_chain(model_body: str, given: list[str]) -> str | None:
     indent = " " * first.col_offset
     lines = []
     for number, layer in enumerate(_like(given, ast.get_source_segment(model_body, first) or ""), start=1):
-        name = target if number == len(given) else "x"
+        name, layer = target if number == len(given) else "x", layer.replace("\n", f"\n{indent}")
         lines.append(f"{indent}{name} = {layer}({source if number == 1 else 'x'})")
     text = model_body.split("\n")
-    text[first.lineno - 1 : last.end_lineno] = lines
+    start = first.lineno - 1
+    while text[start - 1].lstrip().startswith("#"):
+        start -= 1  # what was said of the layers that go
+    text[start : last.end_lineno] = lines
     return "\n".join(text)
 
 

@@ -25,7 +25,7 @@ from dlcodegen_local.plan.vocabulary import canonical_loss, canonical_metric, ca
 
 _OPTIMIZERS = ("adam", "sgd", "rmsprop", "adamw", "nadam", "adagrad", "adamax", "adadelta", "ftrl", "lion")
 _DISTANCES = ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error")
-_REGRESSION_LOSSES = (*_DISTANCES, "mean_squared_logarithmic_error", "huber", "log_cosh")
+REGRESSION_LOSSES = (*_DISTANCES, "mean_squared_logarithmic_error", "huber", "log_cosh")
 _REGRESSION_METRICS = (*_DISTANCES, "root_mean_squared_error")
 _CLASSES = ("Classification", "Recognition")
 
@@ -72,7 +72,7 @@ def _optimizer_fits(wanted: str, present: str) -> bool:
 
 
 def _loss_fits(wanted: str, present: str) -> bool:
-    return wanted in _REGRESSION_LOSSES and present in _REGRESSION_LOSSES
+    return wanted in REGRESSION_LOSSES and present in REGRESSION_LOSSES
 
 
 def _metric_fits(wanted: str, present: str) -> bool:
@@ -84,7 +84,7 @@ def _metric_fits(wanted: str, present: str) -> bool:
 def label_form(config_body: str) -> str:
     """Return what the loss of a config says of the form of its labels; losses of numbers are all alike."""
     loss = canonical_loss(str(config_defaults(config_body).get("loss", "")))
-    return "numbers" if loss in _REGRESSION_LOSSES else loss
+    return "numbers" if loss in REGRESSION_LOSSES else loss
 
 
 def differs_in_loss(config_body: str, plan: Plan) -> bool:
@@ -114,6 +114,16 @@ def plan_sizes(plan: Plan) -> dict[str, int]:
     if len(output) == 1 and plan.category == "Time Series Forecasting":
         sizes["horizon"] = output[0]
     return {name: size for name, size in sizes.items() if size}
+
+
+def differs_in_size(one: Plan, other: Plan) -> bool:
+    """Tell whether one plan's output is as wide and high as its input, and the other's is not."""
+    kept = [
+        dims[:2] == output[:2]
+        for plan in (one, other)
+        if len(dims := shape_of(plan.dataset_input)) == len(output := shape_of(plan.dataset_output)) == 3
+    ]
+    return len(set(kept)) > 1
 
 
 def shape_of(text: str) -> tuple[int | None, ...]:
@@ -161,6 +171,15 @@ def complete_fields(
     if not lines or parse_module(completed) is None:
         return config_body, ()
     return completed, tuple(sorted(lines))
+
+
+def without_fields(config_body: str, names: frozenset[str]) -> str:
+    """Return the config section without these fields."""
+    lines = config_body.split("\n")
+    for item in reversed(getattr(config_class(config_body), "body", [])):
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id in names:
+            del lines[item.lineno - 1 : item.end_lineno]
+    return "\n".join(lines)
 
 
 def with_slots(config_body: str, names: frozenset[str]) -> str:

@@ -1,11 +1,11 @@
 """What the stages will read and write, without a model: the stages themselves, run on a stand-in.
 
 Guarantees that prompts, cuts and budgets are those of the real stages, and that no model is loaded. Tokens
-are an estimate, `CHARS_PER_TOKEN` characters each. The answers are taken to be as long as the script that
-the plan compiler writes; repairs, which depend on what is found, are not in it.
+are an estimate, so many characters each as the model's vocabulary takes for the compiler's script. The
+answers are taken to be as long as that script; repairs, which depend on what is found, are not in it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlcodegen_local.errors import GenerationError
@@ -26,15 +26,17 @@ from dlcodegen_local.generation.stages import (
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.sections import Sections
 
-CHARS_PER_TOKEN = 3.3
+_MAX_TOKEN_CHARS = 16
+_MEASURED_CHARS = 8000
 
 
 @dataclass(frozen=True)
 class StageForecast:
     """Say what a stage will cost, in tokens.
 
-    Of `read`, the `shared` are known from what was read before. `answer_budget` is the most that it may
-    write, `written` what is expected, `scored` what it reads to compare candidates.
+    `read` counts the prompts of its answers, the `shared` of them are known from what was read before.
+    `answer_budget` is the most that one answer may take, `written` what is expected of all. `scored` is what
+    it reads to compare candidates, their prompts too as far as they are new.
     """
 
     name: str
@@ -50,6 +52,32 @@ class StageForecast:
     def read_anew(self) -> int:
         """The tokens that take time to read."""
         return self.read - self.shared + self.scored
+
+
+def chars_per_token(vocabulary: Collection[str], text: str, *, by_bytes: bool) -> float:
+    """Return the characters of a token: those of a text over the tokens that spell it, the longest first.
+
+    `by_bytes` says that the vocabulary spells bytes with the letters of GPT-2, else it has `▁` for a blank.
+    """
+    start = text[:_MEASURED_CHARS]
+    letters = (_BYTE_LETTERS[byte] for byte in start.encode())
+    spelt = "".join(letters) if by_bytes else start.replace(" ", "▁")
+    at = tokens = 0
+    while at < len(spelt):
+        lengths = range(_MAX_TOKEN_CHARS, 0, -1)
+        at += next((n for n in lengths if spelt[at : at + n] in vocabulary), 1)
+        tokens += 1
+    return len(start) / tokens if tokens else 1.0
+
+
+def _byte_letters() -> tuple[str, ...]:
+    """Return the letter of each byte: its own where it can be printed, else one from U+0100 on."""
+    plain = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return tuple(chr(byte if byte in plain else next(others)) for byte in range(256))
+
+
+_BYTE_LETTERS = _byte_letters()
 
 
 def rehearse(
@@ -103,9 +131,10 @@ class _Account:
 class StandIn(CodeLLM):
     """Answer as a model would that writes the floor's script, a little different each time."""
 
-    def __init__(self, info: ModelInfo, floor: Floor) -> None:
+    def __init__(self, info: ModelInfo, floor: Floor, chars_per_token: float) -> None:
         """Take what is known of a model without loading it."""
         self._info = info
+        self._chars_per_token = chars_per_token
         self._script = floor.source
         self._bodies: Mapping[str, str] = Sections.parse(floor.source).bodies
         self._last_text = ""
@@ -127,7 +156,7 @@ class StandIn(CodeLLM):
 
     def count_tokens(self, text: str) -> int:
         """Estimate the tokens of a text."""
-        return -int(-len(text) // CHARS_PER_TOKEN)
+        return -int(-len(text) // self._chars_per_token)
 
     def complete(
         self, prompt: Prompt, *, sampling: Sampling, on_progress: Callable[[Progress], None] | None = None
@@ -140,14 +169,16 @@ class StandIn(CodeLLM):
         mark = f"\n# {self._answers}\n"
         text = f"{body}{mark}" if prompt.assistant_prefix else f"```python\n{body}{mark}```"
         written = min(self.count_tokens(text), sampling.max_tokens)
+        self._account.read += read
+        self._account.shared += shared
         self._account.answer_budget = max(self._account.answer_budget, sampling.max_tokens)
         self._account.written += written
         return Completion(text, "stop", read, written, cached_tokens=shared)
 
     def score(self, prompt: Prompt, candidates: Sequence[str]) -> tuple[float, ...]:
         """Count what comparing takes; the first candidate is the likeliest."""
-        self._read(prompt)
-        self._account.scored += sum(self.count_tokens(text) for text in candidates)
+        read, shared = self._read(prompt)
+        self._account.scored += read - shared + sum(self.count_tokens(text) for text in candidates)
         return tuple(-0.1 * place for place in range(1, len(candidates) + 1))
 
     def _read(self, prompt: Prompt) -> tuple[int, int]:
@@ -155,8 +186,6 @@ class StandIn(CodeLLM):
         read = self.count_tokens(text)
         shared = self.count_tokens(text[: _shared_chars(text, self._last_text)])
         self._last_text = text
-        self._account.read += read
-        self._account.shared += shared
         return read, shared
 
 

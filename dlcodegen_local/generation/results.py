@@ -3,6 +3,7 @@
 Guarantees that every prompt, output, cut and second of a stage is in its result.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,11 +39,19 @@ class ReferenceSample(Protocol):
 
 @dataclass(frozen=True)
 class Floor:
-    """Hold a plain script of the plan in the section contract: what foreign code falls back on."""
+    """Hold a plain script of the plan in the section contract: what foreign code falls back on.
+
+    `single_source` is the same for labels of 0 and 1 in place of two classes; "" where that is not known.
+    """
 
     source: str
     plan: Plan
     id: str = "compiler"
+    single_source: str = ""
+
+    def with_single_labels(self) -> "Floor":
+        """Return the floor whose model answers with one probability, and the plan with the loss for it."""
+        return Floor(self.single_source, dataclasses.replace(self.plan, loss="binary_crossentropy"), self.id)
 
 
 @dataclass(frozen=True)

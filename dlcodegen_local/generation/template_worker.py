@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 _MEMORY_BYTES = 512 << 20
-_CPU_SECONDS = 5
+_CPU_SECONDS = 2
+_OUTPUT_BYTES = 65_536
 _MAX_LITERAL_CHARS = 4000
 _SYSTEM, _USER, _ANSWER = "SYSTEMprobe7Q", "USERprobe7Q", "ANSWERprobe7Q"
 _REFUSED = ("socket.", "subprocess.", "os.", "ctypes.", "shutil.", "open", "import", "compile.file")
@@ -94,6 +95,7 @@ def _confine() -> None:
     ctypes.CDLL(None).unshare(_NEW_USER_AND_NETWORK)  # where the system allows it; the hook refuses it anyway
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_OUTPUT_BYTES, _OUTPUT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.addaudithook(_refuse)
 

@@ -13,7 +13,7 @@ MODELS = Path(__file__).parents[2] / "models"
 
 
 class ForcedLLM(LlamaCppLLM):
-    """Answer every prompt with the text that `answers` gives for it, at most `limit` tokens of it."""
+    """Answer every prompt with the text that `answers` gives for it, with work for `limit` tokens at most."""
 
     answers: Callable[[Prompt], str] = staticmethod(lambda prompt: "")
     limit = 1 << 20
@@ -22,12 +22,13 @@ class ForcedLLM(LlamaCppLLM):
         text = self.answers(prompt)
         self._script = self._native.tokenize(text, special=False, after_line=True)[: self.limit]
         longer = dataclasses.replace(sampling, max_tokens=len(self._script) or 1)
-        return super().complete(prompt, sampling=longer, on_progress=on_progress)
+        completion = super().complete(prompt, sampling=longer, on_progress=on_progress)
+        return dataclasses.replace(completion, text=text, finish_reason="stop")
 
     def chooser(self, sampling: Sampling) -> Choose:
         script = iter(self._script)
 
-        def choose(logits: Logits, noise: float) -> int:
+        def choose(logits: Logits) -> int:
             assert logits.size
             return next(script)
 

@@ -1,7 +1,8 @@
-"""A code model of 1.3 billion random weights in Q4_K_M, for speed alone: what it writes means nothing.
+"""Code models of random weights in Q4_K_M, for speed alone: what they write means nothing.
 
-`python -m tests.benchmarks.random_gguf FILE` takes the vocabulary from the bundled starter, filled up with
-unused tokens, and repeats one random block, so that a file of 0.8 GB is made in a minute or two.
+`python -m tests.benchmarks.random_gguf FILE --shape 1.3b` (or `7b`) takes the vocabulary from the bundled
+starter, filled up with unused tokens, and repeats one random block, so that a file is made in a minute.
+Nothing but the file itself is written: 0.8 GB, or 4 GB.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 STARTER = Path(__file__).parents[2] / "models" / "starter" / "starter.gguf"
-_Q4_K_M = 15
+_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -30,40 +31,35 @@ class Shape:
     context: int = 16_384
 
 
+SHAPES = {"1.3b": Shape(), "7b": Shape(32, 4096, 11_008, 32)}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the command line and write the file."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.random_gguf", description=__doc__)
     parser.add_argument("file", type=Path)
-    print(random_gguf(parser.parse_args(argv).file))
+    parser.add_argument("--shape", choices=sorted(SHAPES), default="1.3b")
+    options = parser.parse_args(argv)
+    print(random_gguf(options.file, SHAPES[options.shape]))
 
 
-def random_gguf(path: Path, shape: Shape | None = None, kind: int = _Q4_K_M) -> Path:
+def random_gguf(path: Path, shape: Shape | None = None) -> Path:
     """Write the model where it is not there yet; a file is complete or absent."""
-    import llama_cpp
-
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".f16.part")
-    whole = path.with_suffix(".part")
-    _write_f16(half, shape or Shape())
-    params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype, params.nthread = kind, os.cpu_count() or 1
-    llama_cpp.llama_log_set(_quiet, ctypes.c_void_p(0))
-    failed = llama_cpp.llama_model_quantize(str(half).encode(), str(whole).encode(), ctypes.byref(params))
-    half.unlink()
-    if failed:
-        raise OSError(f"llama.cpp could not quantise {half}")
-    os.replace(whole, path)
+    part = path.with_suffix(".part")
+    _write(part, shape or Shape())
+    os.replace(part, path)
     return path
 
 
-def _write_f16(path: Path, shape: Shape) -> None:
+def _write(path: Path, shape: Shape) -> None:
     import gguf
 
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(f"random, {shape.blocks} blocks of {shape.width}")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_K_M)
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.blocks)
@@ -73,28 +69,57 @@ def _write_f16(path: Path, shape: Shape) -> None:
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_dimension_count(shape.width // shape.heads)
     _copy_vocabulary(writer, shape.vocabulary)
-    rng = np.random.default_rng(0)
-
-    def weights(*size: int) -> Any:
-        return (rng.standard_normal(size, np.float32) * np.float32(0.02)).astype(np.float16)
-
-    width, inner = shape.width, shape.feed_forward
-    block = {name: weights(width, width) for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
-    block |= {"ffn_gate": weights(inner, width), "ffn_up": weights(inner, width)}
-    block |= {"ffn_down": weights(width, inner)}
-    ones = np.ones(width, np.float32)
-    writer.add_tensor("token_embd.weight", weights(shape.vocabulary, width))
-    for index in range(shape.blocks):
-        for name, values in block.items():
-            writer.add_tensor(f"blk.{index}.{name}.weight", values)
-        writer.add_tensor(f"blk.{index}.attn_norm.weight", ones)
-        writer.add_tensor(f"blk.{index}.ffn_norm.weight", ones)
-    writer.add_tensor("output_norm.weight", ones)
-    writer.add_tensor("output.weight", weights(shape.vocabulary, width))
+    _add_weights(writer, shape)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _add_weights(writer: Any, shape: Shape) -> None:
+    """Add the matrices in the types that llama.cpp's Q4_K_M gives them: half of two kinds get more bits."""
+    rng = np.random.default_rng(0)
+    width, inner, blocks = shape.width, shape.feed_forward, shape.blocks
+
+    def weights(*size: int) -> Any:
+        return rng.standard_normal(size, np.float32) * np.float32(0.02)
+
+    sizes = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (width, width))
+    sizes |= {"ffn_gate": (inner, width), "ffn_up": (inner, width), "ffn_down": (width, inner)}
+    matrices = {name: weights(*size) for name, size in sizes.items()}
+    few = {name: _quantized(matrix, fine=False) for name, matrix in matrices.items()}
+    fine = few | {name: _quantized(matrices[name], fine=True) for name in ("attn_v", "ffn_down")}
+    ones = np.ones(width, np.float32)
+    _add(writer, "token_embd.weight", _quantized(weights(shape.vocabulary, width), fine=False))
+    for index in range(blocks):
+        has_more = index < blocks // 8 or index >= 7 * blocks // 8 or (index - blocks // 8) % 3 == 2
+        for name, matrix in (fine if has_more else few).items():
+            _add(writer, f"blk.{index}.{name}.weight", matrix)
+        writer.add_tensor(f"blk.{index}.attn_norm.weight", ones)
+        writer.add_tensor(f"blk.{index}.ffn_norm.weight", ones)
+    writer.add_tensor("output_norm.weight", ones)
+    _add(writer, "output.weight", _quantized(weights(shape.vocabulary, width), fine=True))
+
+
+def _add(writer: Any, name: str, matrix: tuple[Any, Any]) -> None:
+    kind, rows = matrix
+    writer.add_tensor(name, rows, raw_dtype=kind)
+
+
+def _quantized(matrix: Any, *, fine: bool) -> tuple[Any, Any]:
+    """Return type and bytes of a matrix; rows that are no multiple of 256 get blocks of 32."""
+    import gguf
+    from llama_cpp import _ggml
+
+    kinds = gguf.GGMLQuantizationType
+    is_even = matrix.shape[1] % _BLOCK == 0
+    kind = (kinds.Q6_K if fine else kinds.Q4_K) if is_even else (kinds.Q8_0 if fine else kinds.Q5_0)
+    weights, size = gguf.GGML_QUANT_SIZES[kind]
+    rows = np.empty((matrix.shape[0], matrix.shape[1] // weights * size), np.uint8)
+    quantize = _ggml.libggml.ggml_quantize_chunk
+    quantize.argtypes = (ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 3, ctypes.c_void_p)
+    quantize(int(kind), matrix.ctypes.data, rows.ctypes.data, 0, *matrix.shape, None)
+    return kind, rows
 
 
 def _copy_vocabulary(writer: Any, size: int) -> None:
@@ -112,19 +137,6 @@ def _copy_vocabulary(writer: Any, size: int) -> None:
     writer.add_bos_token_id(int(fields["tokenizer.ggml.bos_token_id"].contents()))
     writer.add_eos_token_id(int(fields["tokenizer.ggml.eos_token_id"].contents()))
     writer.add_add_bos_token(False)
-
-
-def _say_nothing(*_: Any) -> None:
-    """Drop a line of llama.cpp's log."""
-
-
-def _callback() -> Any:
-    import llama_cpp
-
-    return llama_cpp.llama_log_callback(_say_nothing)
-
-
-_quiet = _callback()
 
 
 if __name__ == "__main__":

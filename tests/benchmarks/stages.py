@@ -1,10 +1,11 @@
 """What the stages of the method cost beside the model's own work, and what they save by sharing.
 
 `python -m tests.benchmarks.stages --json` runs draft, template, second draft, merge and repair with forced
-answers, whole scripts, on one loaded model. `wall` holds a stage's seconds against those that llama.cpp
-reports for its own work: `ratio` is theirs by ours, 0.95 or more is wanted. `all stages` holds them
-against the same stages with nothing kept between them and token by token: 1.67 or more is wanted. Options as
-in `tests.benchmarks.lookup`. What a real model writes may repeat less than these answers do.
+answers, whole scripts. `wall` holds a stage's seconds against those that llama.cpp reports for its own
+work: `ratio` is theirs by ours, 0.95 or more is wanted. `all stages` holds them against the same
+stages with nothing kept between them and token by token, each taking its turn on a second loaded
+model: 1.67 or more is wanted. Options as in `tests.benchmarks.lookup`. What a real model writes may repeat
+less than these answers do.
 """
 
 import argparse
@@ -36,6 +37,16 @@ class Fault:
     message: str = "undefined name 'shuffled'"
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Hold what a stage took: by the clock, as llama.cpp reports it, and of the processors."""
+
+    name: str
+    wall_s: float
+    native_s: float
+    processor_s: float
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.stages", description=__doc__)
@@ -44,15 +55,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     if not options.json:
         print("| stage | ours, s | peer, s | ratio |\n| --- | --- | --- | --- |")
-    with load(options) as llm:
-        llm.answers = answer_to
-        shared = 0.0
-        for name, wall, native in run(llm):
-            shared += wall
-            print(line(f"stages, {name}, wall", wall, native, native / wall, "s", options.json), flush=True)
-        with llm.token_by_token():
-            apart = sum(wall for _, wall, _ in run(llm, llm.forget))
-        print(line("stages, all stages", shared, apart, apart / shared, "s", options.json))
+    shared = apart = 0.0
+    with load(options) as llm, load(options) as peer, peer.token_by_token():
+        llm.answers = peer.answers = answer_to
+        for ours, theirs in zip(run(llm), run(peer, peer.forget), strict=True):
+            ratio = ours.native_s / ours.wall_s
+            row = (f"stages, {ours.name}, wall", ours.wall_s, ours.native_s, ratio)
+            print(line(*row, "s", options.json), flush=True)
+            shared += ours.processor_s if options.processor else ours.wall_s
+            apart += theirs.processor_s if options.processor else theirs.wall_s
+    print(line("stages, all stages", shared, apart, apart / shared, "s", options.json))
 
 
 def answer_to(prompt: Prompt) -> str:
@@ -67,8 +79,8 @@ def answer_to(prompt: Prompt) -> str:
     return f"```python\n{found}```"
 
 
-def run(llm: ForcedLLM, before: Callable[[], None] = lambda: None) -> Iterator[tuple[str, float, float]]:
-    """Yield name, seconds by the clock and seconds of llama.cpp for every stage; nothing is kept at first."""
+def run(llm: ForcedLLM, before: Callable[[], None] = lambda: None) -> Iterator[Stage]:
+    """Yield what every stage took; nothing is kept at first."""
     drafts: list[StageResult] = []
     stages: dict[str, Callable[[], StageResult]] = {
         "code_rag_draft": lambda: code_rag_draft(REQUIREMENT, PLAN, SAMPLES, llm, SETTINGS),
@@ -82,9 +94,14 @@ def run(llm: ForcedLLM, before: Callable[[], None] = lambda: None) -> Iterator[t
     llm.forget()
     for name, stage in stages.items():
         before()
-        native, start = llm.native_seconds(), time.monotonic()
+        start, native, worked = time.perf_counter(), llm.native_seconds(), time.process_time()
         drafts.append(stage())
-        yield name, time.monotonic() - start, llm.native_seconds() - native
+        yield Stage(
+            name,
+            time.perf_counter() - start,
+            llm.native_seconds() - native,
+            time.process_time() - worked,
+        )
 
 
 if __name__ == "__main__":

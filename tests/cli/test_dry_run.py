@@ -1,9 +1,14 @@
 """What a run would take, told before anything is loaded; and models that are no models."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
+from dlcodegen_local.generation.speeds import model_key
+from tests.cli.conftest import REPOSITORY
 from tests.generation.odd_gguf import write_odd_gguf
 from tests.generation.tiny_gguf import write_tiny_gguf
 
@@ -18,7 +23,8 @@ def test_a_dry_run_foretells_every_stage_and_writes_nothing(run, tmp_path):
     answer = run("generate", "Classify images of cats and dogs", "--dry-run", "-o", "out")
     assert answer.returncode == 0, answer.stderr.decode()
     lines = answer.stdout.decode().splitlines()
-    assert [line.split()[0] for line in lines[1:6]] == [
+    assert lines[0].startswith("model: dlcodegen starter, with a context of ")
+    assert [line.split()[0] for line in lines[2:7]] == [
         "code-rag",
         "template",
         "template-rag",
@@ -26,20 +32,36 @@ def test_a_dry_run_foretells_every_stage_and_writes_nothing(run, tmp_path):
         "total",
     ]
     assert any(line.startswith("memory: about ") for line in lines)
-    assert any("the first real run measures it" in line for line in lines)
+    assert any(line.startswith("speed: estimated from the arithmetic of this machine") for line in lines)
     assert not (tmp_path / "work/out").exists()
     assert not (tmp_path / "home/.local/state/dlcodegen/runs").exists()
 
 
-def test_a_real_run_keeps_the_speed_that_the_next_dry_run_tells(run, tmp_path):
+def test_no_model_is_loaded_by_a_dry_run(tmp_path):
+    script = (
+        "import sys; from dlcodegen_local.cli import main\n"
+        "sys.argv = ['dlcodegen', 'generate', 'Classify images', '--dry-run']\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert not {'llama_cpp', 'onnxruntime'} & set(sys.modules), 'loaded'"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=120)
+
+
+def test_a_run_of_the_same_model_tells_the_speed_of_the_next(run, tmp_path, model):
+    row = {"read_tokens": 100, "read_seconds": 1, "written_tokens": 100, "written_seconds": 10}
     speeds = tmp_path / "home/.cache/dlcodegen/speeds.json"
     speeds.parent.mkdir(parents=True)
-    row = {"read_tokens": 100, "read_seconds": 1, "written_tokens": 100, "written_seconds": 10}
-    speeds.write_text(json.dumps({"other-5918240": row}))
-    answer = run("generate", "Classify images of cats and dogs", "--dry-run", "--json")
+    speeds.write_text(json.dumps({model_key(model): row}))
+    answer = run(
+        "generate", "Classify images of cats and dogs", "--dry-run", "--json", "--model", "tiny.gguf"
+    )
     table = json.loads(answer.stdout)
-    assert table["total"]["seconds"] > 0
-    assert "scaled" in table["speed"]
+    assert table["total"]["seconds"] == pytest.approx(
+        sum(0.01 * (s["in"] - s["shared"] + s["compared"]) + 0.1 * s["out"] for s in table["stages"]), abs=1
+    )
+    assert "measured" in table["speed"]
 
 
 def test_output_is_needed_for_a_real_run_and_a_batch_is_not_foretold(run, tmp_path):

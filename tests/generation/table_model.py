@@ -8,17 +8,13 @@ VOCABULARY, END = 64, 63
 
 
 class TableModel:
-    """A model whose next token depends on the last two, and which notices a cache that is out of step.
+    """A model whose next token depends on the last two, and which notices a cache that is out of step."""
 
-    Logits of batches of several tokens are off by up to `noise`.
-    """
-
-    def __init__(self, seed: int = 0, noise: float = 0.0, favour: Sequence[int] = ()) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._table = self._rng.normal(size=(VOCABULARY, VOCABULARY, VOCABULARY)).astype(np.float32)
+    def __init__(self, seed: int = 0, favour: Sequence[int] = ()) -> None:
+        rng = np.random.default_rng(seed)
+        self._table = rng.normal(size=(VOCABULARY, VOCABULARY, VOCABULARY)).astype(np.float32)
         for first, second, third in zip(favour, favour[1:], favour[2:], strict=False):
             self._table[first, second, third] += 9
-        self._noise = noise
         self.read: list[int] = []
         self.steps = 0
 
@@ -27,9 +23,7 @@ class TableModel:
         start = len(self.read)
         self.read += tokens
         self.steps += 1
-        noise = self._noise if len(tokens) > 1 else 0.0
-        rows = [self._table[self.read[i - 1], self.read[i]] for i in range(start, len(self.read))]
-        self._rows = [row + self._rng.uniform(-noise, noise, VOCABULARY).astype(np.float32) for row in rows]
+        self._rows = [self._table[self.read[i - 1], self.read[i]] for i in range(start, len(self.read))]
         self._has_all = all_logits
 
     def logits(self, index: int) -> np.ndarray:

@@ -63,6 +63,8 @@ def test_text_is_cut_at_a_line_and_code_at_a_statement():
     assert kept.endswith("return np.asarray(x)")
     assert place.endswith("in [predict]")
     assert cut_code(TABLE, 0, count) == ("", "left out")
+    assert cut_code("one two three four", 2, count) == ("one two", "after word 2 of 4")
+    assert cut_code("x" * 99, 2, count) == ("", "left out")
 
 
 def test_drafts_that_do_not_fit_together_are_merged_section_by_section():

@@ -84,6 +84,10 @@ def test_files_under_headings_are_joined_as_sections():
     )
 
 
+def test_what_fills_a_code_block_is_taken_from_its_first_line():
+    assert extract_code(f"SIZE = 3\n{CODE}\n").code == f"SIZE = 3\n{CODE}"
+
+
 def test_what_comes_to_nothing_is_told_early():
     assert is_pointless("".join(f"import m{i}\n" for i in range(200)))
     assert not is_pointless("".join(f"import m{i}\n" for i in range(20)))

@@ -1,17 +1,9 @@
 import struct
 
-import numpy as np
 import pytest
 
-from dlcodegen_local.errors import ArtifactError, ConfigError
+from dlcodegen_local.errors import ArtifactError
 from dlcodegen_local.generation.gguf_header import read_header
-from dlcodegen_local.generation.memory import (
-    available_bytes,
-    choose_context,
-    needed_by_context,
-    needed_bytes,
-    paging_note,
-)
 from tests.generation.tiny_gguf import write_tiny_gguf
 
 
@@ -91,60 +83,5 @@ def test_lying_tensors_are_refused(field, value, message, tiny_gguf, tmp_path):
         read_header(path)
 
 
-def test_a_model_that_cannot_fit_is_refused_with_figures(tiny_gguf):
-    header = read_header(tiny_gguf)
-    with pytest.raises(ArtifactError, match=r"needs about \d+ MiB .* 1 MiB are free"):
-        choose_context(header, None, available=1 << 20)
-    assert choose_context(header, None, available=1 << 40) == 1024
-    assert choose_context(header, None, available=needed_bytes(header, 512)) == 512
-    with pytest.raises(ConfigError, match="n_ctx 4096"):
-        choose_context(header, 4096)
-
-
 def test_the_same_seed_writes_the_same_file(tiny_gguf, tmp_path):
     assert write_tiny_gguf(tmp_path / "again.gguf").read_bytes() == tiny_gguf.read_bytes()
-
-
-def test_any_damaged_byte_is_refused_or_harmless_never_a_traceback(tiny_gguf, tmp_path):
-    content = tiny_gguf.read_bytes()
-    end = read_header(tiny_gguf).tensors[0].offset
-    rng = np.random.default_rng(0)
-    path = tmp_path / "damaged.gguf"
-    refused = 0
-    for place, bit in zip(rng.integers(0, end, 300), rng.integers(0, 8, 300), strict=True):
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << bit
-        path.write_bytes(damaged)
-        try:
-            read_header(path)
-        except ArtifactError:
-            refused += 1
-    assert refused > 100
-
-
-def test_a_model_that_leaves_little_memory_is_told_to_page(tiny_gguf):
-    header = read_header(tiny_gguf)
-    needed = needed_bytes(header, 1024)
-    assert paging_note(header, 1024, available=needed * 2) is None
-    assert "expect paging" in paging_note(header, 1024, available=needed)
-
-
-def test_the_memory_of_several_contexts_grows_up_to_what_the_model_was_trained_for(tiny_gguf):
-    assert list(needed_by_context(read_header(tiny_gguf))) == [1024]
-
-
-def test_a_container_has_the_memory_of_its_group(tmp_path):
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 4096 kB\n")
-    assert available_bytes(tmp_path) == 4 << 20
-    group = tmp_path / "sys/fs/cgroup"
-    group.mkdir(parents=True)
-    for name, text in (
-        ("max", "3000000"),
-        ("current", "2000000"),
-        ("stat", "anon 1\ninactive_file 500000\n"),
-    ):
-        (group / f"memory.{name}").write_text(text)
-    assert available_bytes(tmp_path) == 1_500_000
-    (group / "memory.max").write_text("max\n")
-    assert available_bytes(tmp_path) == 4 << 20

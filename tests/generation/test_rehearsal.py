@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dlcodegen_local.generation.llm import ModelInfo
-from dlcodegen_local.generation.rehearsal import StandIn, rehearse
+from dlcodegen_local.generation.rehearsal import StandIn, chars_per_token, rehearse
 from dlcodegen_local.generation.results import Floor, GenerationSettings
 from tests.generation.scripts import BATCHES, OTHER_PLAN, PLAN, TABLE, PooledSample
 
@@ -17,7 +17,8 @@ def foretell(n_ctx=16_384, n_params=7_000_000_000, **settings):
     info = ModelInfo("m", Path("m.gguf"), "", n_ctx, n_params, "chatml", 1)
     options = GenerationSettings(floor=FLOOR, **settings)
     return {
-        stage.name: stage for stage in rehearse("Classify rows", PLAN, SAMPLES, StandIn(info, FLOOR), options)
+        stage.name: stage
+        for stage in rehearse("Classify rows", PLAN, SAMPLES, StandIn(info, FLOOR, 3.3), options)
     }
 
 
@@ -44,3 +45,9 @@ def test_an_answer_stays_in_its_budget_and_a_cut_is_said():
 
 def test_a_stage_that_finds_no_room_is_foretold_to_fail():
     assert "no room" in foretell(n_ctx=300)["code-rag"].failure
+
+
+@pytest.mark.parametrize(("by_bytes", "vocabulary"), [(True, {"Ġreturn", "1"}), (False, {"▁return", "1"})])
+def test_the_length_of_a_token_is_measured_on_the_vocabulary(by_bytes, vocabulary):
+    assert chars_per_token(vocabulary, " return 1" * 9, by_bytes=by_bytes) == 3.0
+    assert chars_per_token(vocabulary, "", by_bytes=by_bytes) == 1.0
