@@ -129,12 +129,14 @@ def _system(
         for item, (found, nothing) in pairs.items()
         if (measured := found or nothing) is not None
     }
+    crashed = sum(found is None for found, _ in pairs.values())
     system = CodeSystemScores(
         name,
         missing=sum(item not in predictions for item in pairs),
-        empty=sum(item in predictions and not predictions[item].code.strip() for item in pairs),
+        empty=sum(scored.prediction is not None and not scored.measured.lines for scored in items.values())
+        - crashed,
         unread=sum(not scored.measured.is_read for scored in items.values()),
-        crashed=sum(found is None for found, _ in pairs.values()),
+        crashed=crashed,
         items=items,
         scores={},
     )
@@ -189,7 +191,7 @@ def _edit_distance(scored: ScoredItem) -> float | None:
 
 
 def _smoke(scored: ScoredItem) -> float | None:
-    if scored.prediction is None or not scored.prediction.code.strip():
+    if scored.prediction is None or not scored.measured.lines:
         return 0.0
     smoke_ok = scored.prediction.smoke_ok
     return None if smoke_ok is None else 100.0 * smoke_ok
