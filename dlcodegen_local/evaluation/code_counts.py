@@ -27,7 +27,7 @@ from tree_sitter import Node, Parser
 
 ORDERS = 4
 MAX_DEPTH = 400
-MAX_WORK = 4e8  # of the package's data flow, which copies a table of all names at every node; about 15 s
+MAX_WORK = 1e9  # of the package's data flow, which copies a table of all names at every node; about 15 s
 
 _SMALL = 0.1  # smoothing method 1: in place of no match
 _KEYWORD, _WORD = 1.0, 0.2
@@ -124,7 +124,7 @@ def read_terms(text: str) -> CodeTerms:
     except Exception:  # whatever Python's reader of tokens makes of broken code; the package goes on, too
         cleaned = text
     root = _parser().parse(cleaned.encode()).root_node
-    nodes = _inner_nodes(root, len(set(words)))
+    nodes = _inner_nodes(root, sum(word.isidentifier() for (word,) in ngrams[0]))
     if nodes is None:
         return CodeTerms(words, ngrams, Counter(), Counter(), False)
     flows = dataflow_match.normalize_dataflow(dataflow_match.get_data_flow(cleaned, (_parser(), DFG_python)))

@@ -1,8 +1,9 @@
 """Scoring of generated code, against calling codebleu pair by pair.
 
-`python -m tests.benchmarks.scoring --json`: 100 pairs of programs of 300 lines, no two the same, normalised for
-both sides alike. Ours includes starting its processes. Prints one object a line with `name`, `ours`, `peer`,
-`ratio` (above 1: ours is better) and `unit`; a second line holds CodeBLEU by both, which must be the same.
+`python -m tests.benchmarks.scoring --json`: 100 pairs of programs of 300 lines, no two the same, normalised
+for both sides alike. Ours includes starting its processes, edit distances and parsing. Prints one object a
+line with `name`, `ours`, `peer`, `ratio` (above 1: ours is better) and `unit`; a second line holds CodeBLEU
+by both, which must be the same.
 """
 
 import argparse

@@ -82,5 +82,5 @@ def test_nothing_to_compare_is_refused(write, tmp_path):
     with pytest.raises(ConfigError, match="stands twice"):
         read_predictions(write({"id": "a", "code": "x"}, {"id": "a", "code": "y"}))
     (tmp_path / "a.py").write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="a.py: is not UTF-8"):
+    with pytest.raises(ConfigError, match=r"a\.py: is not UTF-8"):
         read_references(tmp_path)
