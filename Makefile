@@ -28,6 +28,7 @@ bench: setup-dev
 	$(BIN)/pip install --progress-bar off -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks.planner --model-dir build/benchmarks
 	$(BIN)/python -m tests.benchmarks.search
+	$(BIN)/python -m tests.benchmarks.scoring
 
 # The count of network calls, with a minute of idling after each command.
 prove-offline: setup-dev

@@ -5,7 +5,7 @@ the package orders the sources of a value by a set of names. Each text is read o
 it four times and looks its subtrees up one by one.
 
 Differs: code past `MAX_DEPTH` or `MAX_WORK`, for which the package takes minutes, recurses out of its stack
-or does not end, has no syntax tree here.
+or does not end, has no syntax tree here; with a line past `MAX_LINE_CHARS`, its leading strings stay.
 Paper: Ren et al. 2020.
 """
 
@@ -27,6 +27,7 @@ from tree_sitter import Node, Parser
 
 ORDERS = 4
 MAX_DEPTH = 400
+MAX_LINE_CHARS = 20_000
 MAX_WORK = 1e9  # of the package's data flow, which copies a table of all names at every node; about 15 s
 
 _SMALL = 0.1  # smoothing method 1: in place of no match
@@ -119,10 +120,7 @@ def read_terms(text: str) -> CodeTerms:
         Counter(zip(*(words[start:] for start in range(order)), strict=False))
         for order in range(1, ORDERS + 1)
     )
-    try:
-        cleaned = remove_comments_and_docstrings(text, "python") if _PACKAGE_CHANGES.search(text) else text
-    except Exception:  # whatever Python's reader of tokens makes of broken code; the package goes on, too
-        cleaned = text
+    cleaned = _cleaned(text)
     root = _parser().parse(cleaned.encode()).root_node
     nodes = _inner_nodes(root, sum(word.isidentifier() for (word,) in ngrams[0]))
     if nodes is None:
@@ -154,6 +152,18 @@ def count_pair(terms: CodeTerms, wanted: CodeTerms) -> PairCounts:
         flows=(terms.flows & wanted.flows).total(),
         wanted_flows=wanted.flows.total(),
     )
+
+
+def _cleaned(text: str) -> str:
+    """Return a text as the package compares it: without the strings that its statements begin with."""
+    # Python's reader of tokens takes quadratic time on a line of quotes
+    is_short = max(map(len, text.splitlines()), default=0) <= MAX_LINE_CHARS
+    if not is_short or not _PACKAGE_CHANGES.search(text):
+        return text
+    try:
+        return str(remove_comments_and_docstrings(text, "python"))
+    except Exception:  # whatever that reader makes of broken code; the package goes on, too
+        return text
 
 
 def _weight(unigrams: Counter[tuple[str, ...]]) -> float:
