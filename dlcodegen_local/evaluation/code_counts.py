@@ -4,8 +4,8 @@ Guarantees the numbers of the `codebleu` package, quirks included, in a process 
 the package orders the sources of a value by a set of names. Each text is read once, where the package reads
 it four times and looks its subtrees up one by one.
 
-Differs: code past `MAX_DEPTH` or `MAX_WORK`, for which the package takes minutes, recurses out of its stack
-or does not end, has no syntax tree here; with a line past `MAX_LINE_CHARS`, its leading strings stay.
+Differs: where the package takes minutes, recurses out of its stack or does not end, code past `MAX_DEPTH` has
+no subtrees and no data flow here, past `MAX_WORK` no data flow; past `MAX_LINE_CHARS` leading strings stay.
 Paper: Ren et al. 2020.
 """
 
@@ -38,7 +38,7 @@ _PACKAGE_CHANGES = re.compile(r"""^\s*(?i:[rbuf]{0,2})["']|\#""", re.MULTILINE)
 
 @dataclass(frozen=True)
 class CodeTerms:
-    """Hold what is counted of one normalised text; `is_read` is False where it has no syntax tree."""
+    """Hold what is counted of one normalised text; `is_read` is False where it is past a bound."""
 
     words: tuple[str, ...]
     ngrams: tuple[Counter[tuple[str, ...]], ...]
@@ -122,16 +122,19 @@ def read_terms(text: str) -> CodeTerms:
     )
     cleaned = _cleaned(text)
     root = _parser().parse(cleaned.encode()).root_node
-    nodes = _inner_nodes(root, sum(word.isidentifier() for (word,) in ngrams[0]))
-    if nodes is None:
-        return CodeTerms(words, ngrams, Counter(), Counter(), False)
-    flows = dataflow_match.normalize_dataflow(dataflow_match.get_data_flow(cleaned, (_parser(), DFG_python)))
+    nodes, readings = _inner_nodes(root)
+    names = sum(word.isidentifier() for (word,) in ngrams[0])
+    is_read = bool(nodes) and names * readings <= MAX_WORK
+    flows = dataflow_match.get_data_flow(cleaned, (_parser(), DFG_python)) if is_read else []
     return CodeTerms(
         words,
         ngrams,
         Counter(map(str, nodes)),
-        Counter((name, relation, tuple(sources)) for name, relation, sources in flows),
-        True,
+        Counter(
+            (name, relation, tuple(sources))
+            for name, relation, sources in dataflow_match.normalize_dataflow(flows)
+        ),
+        is_read,
     )
 
 
@@ -183,21 +186,21 @@ def _bleu(
     return np.where(matches[..., 0] > 0, np.exp(logs + brevity), 0.0)
 
 
-def _inner_nodes(root: Node, names: int) -> Sequence[Node] | None:
-    """Return the nodes that have children, or None where the code is past a bound."""
+def _inner_nodes(root: Node) -> tuple[Sequence[Node], int]:
+    """Return the nodes that have children, none past `MAX_DEPTH`, and how many nodes data flow visits."""
     nodes: list[Node] = []
     waiting = [(root, 1, 1)]
-    work = 0
+    visited = 0
     while waiting:
         node, depth, readings = waiting.pop()
-        if depth > MAX_DEPTH or work > MAX_WORK:
-            return None
+        if depth > MAX_DEPTH:
+            return [], 0
         nodes.append(node)
         children = node.children
         readings *= 1 + (node.type in _LOOPS)
-        work += names * readings * len(children)
+        visited += readings * len(children)
         waiting += [(child, depth + 1, readings) for child in children if child.child_count]
-    return nodes
+    return nodes, visited
 
 
 @lru_cache(maxsize=1)

@@ -52,7 +52,7 @@ class CodeSystemScores:
     """Hold one system's estimates by measure; None where no item counts.
 
     `difference` is the paired difference to the first system of a comparison, empty for the first itself.
-    `empty` counts predictions without code, `unread` those too large or nested too deeply for a syntax tree,
+    `empty` counts predictions without code, `unread` those too large or nested too deeply to be read whole,
     `crashed` those that could not be compared.
     """
 
@@ -208,7 +208,8 @@ def _versions() -> str:
 
 _PACKAGE = f"percent|{_versions()}|counts pooled over all pairs|{TEXT}"
 _BLEU4 = "BLEU-4, smoothing method 1, split at blanks"
-_TREE = "past 400 levels or the bound of work: none|hash seed 0"
+_TREE = "past 400 levels: none"
+_FLOW = f"{_TREE}, nor past 1e9 names x nodes|hash seed 0"
 _OF_ITEMS = f"mean of items|{TEXT}"
 
 MEASURES = (
@@ -233,7 +234,7 @@ MEASURES = (
         of_counts=_percent(lambda corpus: corpus.syntax),
     ),
     CodeMeasure(
-        "dataflow", "data flow", True, f"{_PACKAGE}|reference flows found|{_TREE}",
+        "dataflow", "data flow", True, f"{_PACKAGE}|reference flows found|{_FLOW}",
         of_counts=_percent(lambda corpus: corpus.dataflow),
     ),
     CodeMeasure(

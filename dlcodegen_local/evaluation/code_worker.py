@@ -46,8 +46,8 @@ class CodeMeasurement:
 
     `counts` is a row of `PairCounts`. `codebleu` and `bleu` are this pair's own, 0 to 1; `edit_distance` is
     in tokens over the longer text's, 0 to 1, None past `MAX_EDIT_CELLS`. `is_read` is False where the code
-    has no syntax tree here; `lines` is 0 where it holds nothing but comments. `compliance` is None without a
-    plan.
+    is past a bound of `code_counts`; `lines` is 0 where it holds nothing but comments. `compliance` is None
+    without a plan.
     """
 
     counts: tuple[float, ...]
