@@ -32,6 +32,7 @@ bench: setup-dev
 	$(BIN)/python -m tests.benchmarks.stages
 	$(BIN)/python -m tests.benchmarks.lookup --random build/benchmarks/random.gguf
 	$(BIN)/python -m tests.benchmarks.stages --random build/benchmarks/random.gguf
+	$(BIN)/python -m tests.benchmarks.scoring
 
 # The count of network calls, with a minute of idling after each command.
 prove-offline: setup-dev

@@ -50,7 +50,7 @@ class CodeComparison:
                 not found.parses for found in measured
             ),
             "references have no data flow": self.scores.undefined_flows,
-            "references are too large or too deeply nested for a syntax tree": sum(
+            "references are too large or too deeply nested to be read whole": sum(
                 not found.is_read for found in measured
             ),
         }
@@ -59,7 +59,7 @@ class CodeComparison:
             about = {
                 "predictions are missing and count as failures": system.missing,
                 "predictions hold no code and count as failures": system.empty,
-                "predictions are too large or too deeply nested: no syntax and data flow": system.unread,
+                "predictions are too large or too deeply nested to be read whole": system.unread,
                 "predictions could not be compared and count as failures": system.crashed,
                 "predictions of unknown ids are left out": self._unknown(system),
             }

@@ -4,8 +4,8 @@ Guarantees the numbers of the `codebleu` package, quirks included, in a process 
 the package orders the sources of a value by a set of names. Each text is read once, where the package reads
 it four times and looks its subtrees up one by one.
 
-Differs: code past `MAX_DEPTH` or `MAX_WORK`, for which the package takes minutes, recurses out of its stack
-or does not end, has no syntax tree here.
+Differs: where the package takes minutes, recurses out of its stack or does not end, code past `MAX_DEPTH` has
+no subtrees and no data flow here, past `MAX_WORK` no data flow; past `MAX_LINE_CHARS` leading strings stay.
 Paper: Ren et al. 2020.
 """
 
@@ -27,7 +27,8 @@ from tree_sitter import Node, Parser
 
 ORDERS = 4
 MAX_DEPTH = 400
-MAX_WORK = 4e8  # of the package's data flow, which copies a table of all names at every node; about 15 s
+MAX_LINE_CHARS = 20_000
+MAX_WORK = 1e9  # of the package's data flow, which copies a table of all names at every node; about 15 s
 
 _SMALL = 0.1  # smoothing method 1: in place of no match
 _KEYWORD, _WORD = 1.0, 0.2
@@ -37,7 +38,7 @@ _PACKAGE_CHANGES = re.compile(r"""^\s*(?i:[rbuf]{0,2})["']|\#""", re.MULTILINE)
 
 @dataclass(frozen=True)
 class CodeTerms:
-    """Hold what is counted of one normalised text; `is_read` is False where it has no syntax tree."""
+    """Hold what is counted of one normalised text; `is_read` is False where it is past a bound."""
 
     words: tuple[str, ...]
     ngrams: tuple[Counter[tuple[str, ...]], ...]
@@ -119,21 +120,21 @@ def read_terms(text: str) -> CodeTerms:
         Counter(zip(*(words[start:] for start in range(order)), strict=False))
         for order in range(1, ORDERS + 1)
     )
-    try:
-        cleaned = remove_comments_and_docstrings(text, "python") if _PACKAGE_CHANGES.search(text) else text
-    except Exception:  # whatever Python's reader of tokens makes of broken code; the package goes on, too
-        cleaned = text
+    cleaned = _cleaned(text)
     root = _parser().parse(cleaned.encode()).root_node
-    nodes = _inner_nodes(root, len(set(words)))
-    if nodes is None:
-        return CodeTerms(words, ngrams, Counter(), Counter(), False)
-    flows = dataflow_match.normalize_dataflow(dataflow_match.get_data_flow(cleaned, (_parser(), DFG_python)))
+    nodes, readings = _inner_nodes(root)
+    names = sum(word.isidentifier() for (word,) in ngrams[0])
+    is_read = bool(nodes) and names * readings <= MAX_WORK
+    flows = dataflow_match.get_data_flow(cleaned, (_parser(), DFG_python)) if is_read else []
     return CodeTerms(
         words,
         ngrams,
         Counter(map(str, nodes)),
-        Counter((name, relation, tuple(sources)) for name, relation, sources in flows),
-        True,
+        Counter(
+            (name, relation, tuple(sources))
+            for name, relation, sources in dataflow_match.normalize_dataflow(flows)
+        ),
+        is_read,
     )
 
 
@@ -156,6 +157,18 @@ def count_pair(terms: CodeTerms, wanted: CodeTerms) -> PairCounts:
     )
 
 
+def _cleaned(text: str) -> str:
+    """Return a text as the package compares it: without the strings that its statements begin with."""
+    # Python's reader of tokens takes quadratic time on a line of quotes
+    is_short = max(map(len, text.splitlines()), default=0) <= MAX_LINE_CHARS
+    if not is_short or not _PACKAGE_CHANGES.search(text):
+        return text
+    try:
+        return str(remove_comments_and_docstrings(text, "python"))
+    except Exception:  # whatever that reader makes of broken code; the package goes on, too
+        return text
+
+
 def _weight(unigrams: Counter[tuple[str, ...]]) -> float:
     keywords = _keywords()
     return math.fsum(count * (_KEYWORD if word in keywords else _WORD) for (word,), count in unigrams.items())
@@ -173,21 +186,21 @@ def _bleu(
     return np.where(matches[..., 0] > 0, np.exp(logs + brevity), 0.0)
 
 
-def _inner_nodes(root: Node, names: int) -> Sequence[Node] | None:
-    """Return the nodes that have children, or None where the code is past a bound."""
+def _inner_nodes(root: Node) -> tuple[Sequence[Node], int]:
+    """Return the nodes that have children, none past `MAX_DEPTH`, and how many nodes data flow visits."""
     nodes: list[Node] = []
     waiting = [(root, 1, 1)]
-    work = 0
+    visited = 0
     while waiting:
         node, depth, readings = waiting.pop()
-        if depth > MAX_DEPTH or work > MAX_WORK:
-            return None
+        if depth > MAX_DEPTH:
+            return [], 0
         nodes.append(node)
         children = node.children
         readings *= 1 + (node.type in _LOOPS)
-        work += names * readings * len(children)
+        visited += readings * len(children)
         waiting += [(child, depth + 1, readings) for child in children if child.child_count]
-    return nodes
+    return nodes, visited
 
 
 @lru_cache(maxsize=1)

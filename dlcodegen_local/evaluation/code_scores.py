@@ -52,7 +52,7 @@ class CodeSystemScores:
     """Hold one system's estimates by measure; None where no item counts.
 
     `difference` is the paired difference to the first system of a comparison, empty for the first itself.
-    `empty` counts predictions without code, `unread` those too large or nested too deeply for a syntax tree,
+    `empty` counts predictions without code, `unread` those too large or nested too deeply to be read whole,
     `crashed` those that could not be compared.
     """
 
@@ -129,12 +129,14 @@ def _system(
         for item, (found, nothing) in pairs.items()
         if (measured := found or nothing) is not None
     }
+    crashed = sum(found is None for found, _ in pairs.values())
     system = CodeSystemScores(
         name,
         missing=sum(item not in predictions for item in pairs),
-        empty=sum(item in predictions and not predictions[item].code.strip() for item in pairs),
+        empty=sum(scored.prediction is not None and not scored.measured.lines for scored in items.values())
+        - crashed,
         unread=sum(not scored.measured.is_read for scored in items.values()),
-        crashed=sum(found is None for found, _ in pairs.values()),
+        crashed=crashed,
         items=items,
         scores={},
     )
@@ -189,7 +191,7 @@ def _edit_distance(scored: ScoredItem) -> float | None:
 
 
 def _smoke(scored: ScoredItem) -> float | None:
-    if scored.prediction is None or not scored.prediction.code.strip():
+    if scored.prediction is None or not scored.measured.lines:
         return 0.0
     smoke_ok = scored.prediction.smoke_ok
     return None if smoke_ok is None else 100.0 * smoke_ok
@@ -206,7 +208,8 @@ def _versions() -> str:
 
 _PACKAGE = f"percent|{_versions()}|counts pooled over all pairs|{TEXT}"
 _BLEU4 = "BLEU-4, smoothing method 1, split at blanks"
-_TREE = "past 400 levels or the bound of work: none|hash seed 0"
+_TREE = "past 400 levels: none"
+_FLOW = f"{_TREE}, nor past 1e9 names x nodes|hash seed 0"
 _OF_ITEMS = f"mean of items|{TEXT}"
 
 MEASURES = (
@@ -231,7 +234,7 @@ MEASURES = (
         of_counts=_percent(lambda corpus: corpus.syntax),
     ),
     CodeMeasure(
-        "dataflow", "data flow", True, f"{_PACKAGE}|reference flows found|{_TREE}",
+        "dataflow", "data flow", True, f"{_PACKAGE}|reference flows found|{_FLOW}",
         of_counts=_percent(lambda corpus: corpus.dataflow),
     ),
     CodeMeasure(

@@ -1,7 +1,7 @@
 """The process that compares code: a request a line on stdin, an answer a line on stdout, until stdin ends.
 
-To be started with PYTHONHASHSEED=0, on which the data flow of the `codebleu` package depends. A request holds one
-task, the answer one measurement for each of its predictions, in their order. No code is run.
+To be started with PYTHONHASHSEED=0, on which the data flow of the `codebleu` package depends. A request
+holds one task, the answer one measurement for each of its predictions, in their order. No code is run.
 """
 
 import ast
@@ -44,9 +44,10 @@ class CodeTask:
 class CodeMeasurement:
     """Hold what is measured of one prediction.
 
-    `counts` is a row of `PairCounts`. `codebleu` and `bleu` are this pair's own, 0 to 1; `edit_distance` is in
-    tokens over the longer text's, 0 to 1, None past `MAX_EDIT_CELLS`. `is_read` is False where the code has no
-    syntax tree here, and `reference_is_read` the same of its reference. `compliance` is None without a plan.
+    `counts` is a row of `PairCounts`. `codebleu` and `bleu` are this pair's own, 0 to 1; `edit_distance` is
+    in tokens over the longer text's, 0 to 1, None past `MAX_EDIT_CELLS`. `is_read` is False where the code
+    is past a bound of `code_counts`; `lines` is 0 where it holds nothing but comments. `compliance` is None
+    without a plan.
     """
 
     counts: tuple[float, ...]
@@ -58,7 +59,6 @@ class CodeMeasurement:
     lines: int
     compliance: float | None
     is_read: bool = True
-    reference_is_read: bool = True
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> "CodeMeasurement":
@@ -106,10 +106,9 @@ def _measured(code: str, wanted: CodeTerms, plan: Plan | None) -> CodeMeasuremen
         is_exact=has_code and terms.words == wanted.words,
         edit_distance=_edit_distance(terms.words, wanted.words),
         parses=has_code and parses(code),
-        lines=len(code.splitlines()),
+        lines=len(code.splitlines()) if has_code else 0,
         compliance=_compliance(code if has_code else _BROKEN, plan),
         is_read=terms.is_read,
-        reference_is_read=wanted.is_read,
     )
 
 

@@ -4,6 +4,7 @@ Guarantees the same numbers on every machine and with any number of workers: the
 seed, and the answers come in the tasks' order. A pair that ends its process costs that pair alone.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -48,6 +49,8 @@ def measure_tasks(
         for worker in started:
             worker.end()
         threads.shutdown(cancel_futures=True)
+        for worker in started:
+            worker.close()
 
 
 class _Worker:
@@ -66,12 +69,17 @@ class _Worker:
         return [self.measure(replace(task, predictions=(code,)))[0] for code in task.predictions]
 
     def end(self) -> None:
+        """Kill the process, whatever another thread waits for."""
         self._is_ended = True
-        self._kill()
-
-    def _kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """Close the pipes; no thread may be reading."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # what was written to a process that is gone
+                assert pipe is not None
+                pipe.close()
 
     def _answer(self, task: CodeTask) -> Measured | None:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -83,9 +91,11 @@ class _Worker:
             line = ""
         if line.endswith("\n"):
             return [CodeMeasurement.from_dict(row) for row in json.loads(line)]
-        self._kill()
         if self._is_ended:
             return [None] * len(task.predictions)
+        self._process.kill()
+        self._process.wait()
+        self.close()
         self._process = self._started()
         return None
 

@@ -18,6 +18,7 @@ LEAVES = (
     ("generate",),
     ("verify",),
     ("evaluate", "plans"),
+    ("evaluate", "code"),
     *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
     ("models", "list"),
     ("models", "info"),
