@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import click
 
-from dlcodegen_local.cli import options
+from dlcodegen_local.cli import leaks, options
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ConfigError
@@ -62,6 +62,9 @@ def command() -> None:
     """Score predictions of any system against references."""
 
 
+command.add_command(leaks.command)
+
+
 def _scoring(predictions_help: str, references_help: str) -> Callable[[Command], Command]:
     """Declare the options of a command that scores predictions."""
     path = click.Path(path_type=Path)
@@ -72,6 +75,7 @@ def _scoring(predictions_help: str, references_help: str) -> Callable[[Command],
         click.option(
             "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap."
         ),
+        leaks.leaks_from_option,
         click.option("-o", "--output", type=path, help="Write the result as JSON to a file."),
         options.json_flag,
     )
@@ -90,20 +94,27 @@ def _scoring(predictions_help: str, references_help: str) -> Callable[[Command],
     "JSON lines of id and plan.",
 )
 def plans_command(
-    predictions: tuple[Path, ...], references: Path, seed: int, output: Path | None, **flags: bool
+    predictions: tuple[Path, ...], references: Path, seed: int, output: Path | None, **flags: Any
 ) -> None:
     """Score predicted plans, each measure with its 95% interval.
 
     Published dialects and the canonical one are read alike. A prediction that is not JSON is read field by
     field; one that is missing counts as wrong.
     """
+    from dlcodegen_local.evaluation.leaks_labels import clean_plan_systems
     from dlcodegen_local.evaluation.plan_comparison import compare_plans
     from dlcodegen_local.evaluation.plan_scores import MEASURES
 
     _check_output(output, predictions, references)
     comparison = compare_plans(predictions, references, seed)
     rows = [Shown(m.name, m.title, m.higher_is_better, m.digits, m.signature) for m in MEASURES]
-    _deliver(comparison, comparison.systems, rows, output, as_json=flags["json"])
+    if not flags["leaks_from"]:
+        _deliver(comparison, comparison.systems, rows, output, as_json=flags["json"])
+        return
+    items = list(comparison.references.plans)
+    labelled = leaks.label_scores(comparison, items, references, flags["leaks_from"], clean_plan_systems)
+    systems = [*comparison.systems, *labelled.clean]
+    _deliver(labelled, systems, rows, output, as_json=flags["json"], label=labelled.report.label)
 
 
 @command.command("code")
@@ -112,7 +123,7 @@ def plans_command(
     "JSON lines of id, reference and perhaps plan, or a folder of ID.py.",
 )
 def code_command(
-    predictions: tuple[Path, ...], references: Path, seed: int, output: Path | None, **flags: bool
+    predictions: tuple[Path, ...], references: Path, seed: int, output: Path | None, **flags: Any
 ) -> None:
     """Score generated code, each measure with its 95% interval; no code is run.
 
@@ -121,6 +132,7 @@ def code_command(
     """
     from dlcodegen_local.evaluation.code_comparison import compare_code
     from dlcodegen_local.evaluation.code_scores import MEASURES
+    from dlcodegen_local.evaluation.leaks_labels import clean_code_systems
 
     _check_output(output, predictions, references)
     reporter = StderrReporter(unit="tasks")
@@ -129,7 +141,13 @@ def code_command(
     comparison = compare_code(predictions, references, seed, progress.step)
     reporter.done(f"{progress.steps} tasks")
     rows = [Shown(m.name, m.title, m.higher_is_better, 1, m.signature) for m in MEASURES]
-    _deliver(comparison, comparison.scores.systems, rows, output, as_json=flags["json"])
+    if not flags["leaks_from"]:
+        _deliver(comparison, comparison.scores.systems, rows, output, as_json=flags["json"])
+        return
+    items = list(comparison.references.references)
+    labelled = leaks.label_scores(comparison, items, references, flags["leaks_from"], clean_code_systems)
+    systems = [*comparison.scores.systems, *labelled.clean]
+    _deliver(labelled, systems, rows, output, as_json=flags["json"], label=labelled.report.label)
 
 
 class _Progress:
@@ -159,8 +177,9 @@ def _deliver(
     output: Path | None,
     *,
     as_json: bool,
+    label: str = "",
 ) -> None:
-    """Say what is odd, write the result to a file, print it."""
+    """Say what is odd, write the result to a file, print it; a label stands before its tables."""
     reporter = StderrReporter()
     for note in comparison.notes:
         reporter.note(plain(note))
@@ -169,6 +188,8 @@ def _deliver(
     if as_json:
         options.print_json(comparison.to_dict())
     else:
+        if label:
+            click.echo(plain(label))
         _print_tables(systems, measures, comparison.interval)
 
 
@@ -180,9 +201,10 @@ def _print_tables(systems: Sequence[Scored], measures: Sequence[Shown], interval
     console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
     names = [plain(system.name) for system in systems]
     console.print(_table("", names, [system.scores for system in systems], measures))
-    if len(names) > 1:
-        differences = [system.difference for system in systems[1:]]
-        console.print(_table(f"minus {names[0]}", names[1:], differences, measures, sign="+"))
+    if compared := [system for system in systems[1:] if system.difference]:
+        others = [plain(system.name) for system in compared]
+        differences = [system.difference for system in compared]
+        console.print(_table(f"minus {names[0]}", others, differences, measures, sign="+"))
     titles: dict[str, list[str]] = {}
     for measure in measures:
         titles.setdefault(measure.signature, []).append(measure.title)
