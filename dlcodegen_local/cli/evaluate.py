@@ -1,60 +1,19 @@
 """`dlcodegen evaluate`: scores of predictions against references."""
 
 import os
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from dlcodegen_local.cli import leaks, options
 from dlcodegen_local.cli.reporting import StderrReporter
-from dlcodegen_local.durable import write_file
+from dlcodegen_local.cli.score_tables import Shown, deliver
 from dlcodegen_local.errors import ConfigError
-from dlcodegen_local.plain_text import plain
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from dlcodegen_local.evaluation.intervals import Estimate
 
 Command = TypeVar("Command", bound=Callable[..., None])
-
-_BETTER = {True: "higher", False: "lower", None: ""}
-_WIDE = 10_000  # of output that is no terminal: nothing wraps
-
-
-class Shown(NamedTuple):
-    """Hold what a table shows of a measure; `higher_is_better` is None where neither is."""
-
-    name: str
-    title: str
-    higher_is_better: bool | None
-    digits: int
-    signature: str
-
-
-class Scored(Protocol):
-    """Hold one system's estimates by measure."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def scores(self) -> "Mapping[str, Estimate | None]": ...  # noqa: D102
-    @property
-    def difference(self) -> "Mapping[str, Estimate | None]": ...  # noqa: D102
-
-
-class Comparison(Protocol):
-    """Hold what a comparison of systems found."""
-
-    @property
-    def notes(self) -> list[str]: ...  # noqa: D102
-    @property
-    def interval(self) -> str: ...  # noqa: D102
-    def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
 
 
 @click.group("evaluate")
@@ -105,16 +64,16 @@ def plans_command(
     from dlcodegen_local.evaluation.plan_comparison import compare_plans
     from dlcodegen_local.evaluation.plan_scores import MEASURES
 
-    _check_output(output, predictions, references)
+    _check_output(output, (*predictions, *map(Path, flags["leaks_from"])), references)
     comparison = compare_plans(predictions, references, seed)
     rows = [Shown(m.name, m.title, m.higher_is_better, m.digits, m.signature) for m in MEASURES]
     if not flags["leaks_from"]:
-        _deliver(comparison, comparison.systems, rows, output, as_json=flags["json"])
+        deliver(comparison, comparison.systems, rows, output, as_json=flags["json"])
         return
     items = list(comparison.references.plans)
     labelled = leaks.label_scores(comparison, items, references, flags["leaks_from"], clean_plan_systems)
     systems = [*comparison.systems, *labelled.clean]
-    _deliver(labelled, systems, rows, output, as_json=flags["json"], label=labelled.report.label)
+    deliver(labelled, systems, rows, output, as_json=flags["json"], label=labelled.report.label)
 
 
 @command.command("code")
@@ -134,7 +93,7 @@ def code_command(
     from dlcodegen_local.evaluation.code_scores import MEASURES
     from dlcodegen_local.evaluation.leaks_labels import clean_code_systems
 
-    _check_output(output, predictions, references)
+    _check_output(output, (*predictions, *map(Path, flags["leaks_from"])), references)
     reporter = StderrReporter(unit="tasks")
     reporter.stage("comparing code")
     progress = _Progress(reporter)
@@ -142,12 +101,12 @@ def code_command(
     reporter.done(f"{progress.steps} tasks")
     rows = [Shown(m.name, m.title, m.higher_is_better, 1, m.signature) for m in MEASURES]
     if not flags["leaks_from"]:
-        _deliver(comparison, comparison.scores.systems, rows, output, as_json=flags["json"])
+        deliver(comparison, comparison.scores.systems, rows, output, as_json=flags["json"])
         return
     items = list(comparison.references.references)
     labelled = leaks.label_scores(comparison, items, references, flags["leaks_from"], clean_code_systems)
     systems = [*comparison.scores.systems, *labelled.clean]
-    _deliver(labelled, systems, rows, output, as_json=flags["json"], label=labelled.report.label)
+    deliver(labelled, systems, rows, output, as_json=flags["json"], label=labelled.report.label)
 
 
 class _Progress:
@@ -168,74 +127,3 @@ class _Progress:
 def _check_output(output: Path | None, predictions: Sequence[Path], references: Path) -> None:
     if output is not None and os.path.realpath(output) in map(os.path.realpath, (*predictions, references)):
         raise ConfigError(f"{output} is one of the files to be read", hint="name another output file")
-
-
-def _deliver(
-    comparison: Comparison,
-    systems: Sequence[Scored],
-    measures: Sequence[Shown],
-    output: Path | None,
-    *,
-    as_json: bool,
-    label: str = "",
-) -> None:
-    """Say what is odd, write the result to a file, print it; a label stands before its tables."""
-    reporter = StderrReporter()
-    for note in comparison.notes:
-        reporter.note(plain(note))
-    if output is not None:
-        write_file(output, options.json_text(comparison.to_dict(), indent=2) + "\n")
-    if as_json:
-        options.print_json(comparison.to_dict())
-    else:
-        if label:
-            click.echo(plain(label))
-        _print_tables(systems, measures, comparison.interval)
-
-
-def _print_tables(systems: Sequence[Scored], measures: Sequence[Shown], interval: str) -> None:
-    """Print the scores, the paired differences to the first system, and the signatures."""
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else _WIDE
-    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
-    names = [plain(system.name) for system in systems]
-    console.print(_table("", names, [system.scores for system in systems], measures))
-    if compared := [system for system in systems[1:] if system.difference]:
-        others = [plain(system.name) for system in compared]
-        differences = [system.difference for system in compared]
-        console.print(_table(f"minus {names[0]}", others, differences, measures, sign="+"))
-    titles: dict[str, list[str]] = {}
-    for measure in measures:
-        titles.setdefault(measure.signature, []).append(measure.title)
-    for signature, measured in titles.items():
-        console.print(f"{'; '.join(measured)}: {signature}")
-    console.print(f"[low, high]: {interval}")
-
-
-def _table(
-    title: str,
-    names: Sequence[str],
-    columns: "Sequence[Mapping[str, Estimate | None]]",
-    measures: Sequence[Shown],
-    sign: str = "",
-) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for name in (title, "better"):
-        table.add_column(name)
-    for name in names:
-        table.add_column(name, justify="right")
-    for measure in measures:
-        cells = [_cell(estimates[measure.name], measure.digits, sign) for estimates in columns]
-        table.add_row(measure.title, _BETTER[measure.higher_is_better], *cells)
-    return table
-
-
-def _cell(estimate: "Estimate | None", digits: int, sign: str) -> str:
-    if estimate is None:
-        return "no item"
-    mean, low, high = (f"{value:{sign}.{digits}f}" for value in (estimate.mean, estimate.low, estimate.high))
-    return f"{mean} [{low}, {high}] n={estimate.n}"

@@ -6,7 +6,7 @@ that its clean systems, `NAME (clean)`, are scored over the same items and compa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,35 +15,16 @@ from dlcodegen_local.evaluation.code_scores import MEASURES, CodeMeasure, CodeSy
 from dlcodegen_local.evaluation.intervals import Estimate, estimate, paired_difference, pooled_estimate
 from dlcodegen_local.evaluation.leaks_report import LeakReport
 from dlcodegen_local.evaluation.plan_comparison import PlanComparison
-from dlcodegen_local.evaluation.plan_scores import score_systems
+from dlcodegen_local.evaluation.plan_scores import SystemScores, score_systems
 
-
-class Scored(Protocol):
-    """Hold one system's estimates by measure."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def scores(self) -> Mapping[str, Estimate | None]: ...  # noqa: D102
-    @property
-    def difference(self) -> Mapping[str, Estimate | None]: ...  # noqa: D102
-
-
-class Comparison(Protocol):
-    """Hold what a comparison of systems found."""
-
-    @property
-    def notes(self) -> list[str]: ...  # noqa: D102
-    @property
-    def interval(self) -> str: ...  # noqa: D102
-    def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
+Scored = SystemScores | CodeSystemScores
 
 
 @dataclass(frozen=True)
 class LabelledComparison:
     """Hold a comparison beside its leaks; `clean` are its systems over the items that do not leak."""
 
-    comparison: Comparison
+    comparison: PlanComparison | CodeComparison
     report: LeakReport
     clean: Sequence[Scored]
 

@@ -3,7 +3,7 @@
 The document names every source with what was read of it, and every item with where and how much.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 from dlcodegen_local import __version__
 from dlcodegen_local.config import PoolPlace
 from dlcodegen_local.errors import ConfigError
-from dlcodegen_local.evaluation.leaks import KINDS, RUN, SIGNATURE, Leak, leaky_ids
+from dlcodegen_local.evaluation.leaks import KINDS, SIGNATURE, Kind, Leak, Texts, leaky_ids
 from dlcodegen_local.evaluation.leaks_sources import Source, SourceReader, read_items
 
-_TEXTS = {"requirement": "requirement", "plan": "plan", "code": "reference code"}
+_TEXTS: Mapping[Kind, str] = {"requirement": "requirement", "plan": "plan", "code": "reference code"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LeakReport:
 
     path: Path
     items: Sequence[str]
-    checked: Mapping[str, int]  # items that have such a text, by its kind
+    checked: Mapping[Kind, int]  # items that have such a text, by its kind
     sources: Sequence[SourceReader]
     leaks: Mapping[str, Leak]
 
@@ -97,13 +97,13 @@ def report_leaks(
     chosen = None if only is None else set(only)
     items = [item for item in read_items(references) if chosen is None or item.where in chosen]
 
-    def all_texts() -> Any:
+    def all_texts() -> Iterator[Texts]:
         for reader in readers:
             on_read(reader.name)
             yield from reader
 
     leaks = leaky_ids(items, all_texts())
-    checked = {kind: sum(bool(getattr(item, kind).strip()) for item in items) for kind in RUN}
+    checked = {kind: sum(bool(getattr(item, kind).strip()) for item in items) for kind in KINDS}
     return LeakReport(references, [item.where for item in items], checked, readers, leaks)
 
 

@@ -46,7 +46,7 @@ def test_leaks_are_listed_item_by_item(run, work):
     answer = run(*arguments, "--pool", "bundled", "-o", "leaks.json")
     assert answer.returncode == 1, answer.stderr.decode()
     first, second, label, signature = answer.stdout.decode().splitlines()
-    assert first.split() == "a requirement exact training.jsonl, line 2".split()
+    assert first.split() == ["a", "requirement", "exact", "training.jsonl,", "line", "2"]
     assert second.startswith("c  requirement")
     assert "%" in second
     assert label == "NOT HELD OUT: 2 of 3 items leak"
