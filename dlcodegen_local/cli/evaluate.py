@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dlcodegen_local.cli import leaks, options
+from dlcodegen_local.cli import human, leaks, options
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.cli.score_tables import Shown, deliver
 from dlcodegen_local.errors import ConfigError
@@ -22,6 +22,7 @@ def command() -> None:
 
 
 command.add_command(leaks.command)
+command.add_command(human.command)
 
 
 def _scoring(predictions_help: str, references_help: str) -> Callable[[Command], Command]:

@@ -111,8 +111,18 @@ def _requirement(row: Row) -> str:
         raise ConfigError(f"{row.where}: must have a requirement", hint="raters must know what was asked")
     if not dataset:
         return requirement
-    described = dataset if isinstance(dataset, str) else json.dumps(dataset, ensure_ascii=False, indent=1)
-    return f"{requirement}\n\nData: {described}"
+    return f"{requirement}\n\nData: {_described(dataset)}"
+
+
+def _described(dataset: object) -> str:
+    """Return dataset attributes, a text or JSON, as people write them: a fact a line."""
+    if not isinstance(dataset, dict):
+        return dataset if isinstance(dataset, str) else json.dumps(dataset, ensure_ascii=False)
+    values = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in dataset.items()
+    }
+    return "".join(f"\n- {name}: {value}" for name, value in values.items())
 
 
 def _read_systems(predictions: Sequence[Path]) -> dict[str, PredictionFile]:
