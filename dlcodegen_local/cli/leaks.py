@@ -45,9 +45,9 @@ leaks_from_option = click.option(
     "--training",
     type=click.Path(path_type=Path),
     multiple=True,
-    metavar="FILE",
-    help="JSON lines that a planner or a code model was trained on: requirement, plan, code, reference, "
-    "output or text; can be given again.",
+    metavar="FILE|FOLDER",
+    help="What a planner or a code model was trained on: JSON lines of requirement, plan, code, reference, "
+    "output or text, or a folder of programs and texts; can be given again.",
 )
 @click.option(
     "--pool",

@@ -1,4 +1,4 @@
-"""Read a study's key and the sheets that came back, CSV from spreadsheets and from the form; hostile until checked.
+"""Read a study's key and the sheets that came back from spreadsheets and forms; hostile until checked.
 
 Guarantees scores from 0 to 10 of codes that the key names, each sheet by another rater, or one `ConfigError`
 that names the file and the line. Commas, semicolons and tabs between cells are read alike, and so are decimal

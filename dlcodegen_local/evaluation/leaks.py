@@ -134,6 +134,8 @@ class _Search:
 
     def look_into(self, where: str, text: str) -> None:
         """Remember which items a source holds."""
+        if not self._whole:
+            return
         tokens = _SPLIT[self.kind](text)
         if not tokens:
             return

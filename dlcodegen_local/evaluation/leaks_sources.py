@@ -1,7 +1,8 @@
 """Read what leaks are looked for in: evaluation items, training files, pools; hostile until checked.
 
 A training row holds at least one of `requirement`, `plan`, `code`, `reference`, `output` and `text`; a row
-without any of them is refused, so that a file in another format is never called clean.
+without any of them is refused, so that a file in another format is never called clean. Of a folder that is no
+pool, each Python, Markdown or text file is one text, and JSON lines are rows.
 """
 
 import hashlib
@@ -16,13 +17,14 @@ from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.evaluation.code_files import read_predictions
 from dlcodegen_local.evaluation.code_text import unfenced
 from dlcodegen_local.evaluation.leaks import Texts
-from dlcodegen_local.evaluation.rows import MAX_LINE_BYTES, read_rows
+from dlcodegen_local.evaluation.rows import MAX_LINE_BYTES, Digest, read_rows
 from dlcodegen_local.retrieval.pools import DATABASE, open_pool
 
 Source = Path | PoolPlace
 
 _CODE = ("code", "reference")
 _ANSWERS = ("output", "text")  # raw answers: code with its fence, or a requirement with its plan
+_TEXT_SUFFIXES = (".py", ".md", ".rst", ".txt")
 _FIELDS = ("requirement", "plan", *_CODE, *_ANSWERS)
 
 
@@ -55,32 +57,32 @@ class SourceReader:
 
     def _texts(self) -> Iterator[Texts]:
         if isinstance(self.source, PoolPlace):
-            return self._pool(self.source)
-        return self._rows(self.source)
-
-    def _rows(self, path: Path) -> Iterator[Texts]:
+            yield from self._pool(self.source)
+            return
         digest = hashlib.sha256()
-        try:
-            with path.open("rb") as file:
-                number = 0
-                while line := file.readline(MAX_LINE_BYTES + 1):
-                    number += 1
-                    digest.update(line)
-                    if line.strip():
-                        yield _training_row(f"{path}, line {number}", line)
-        except OSError as exc:
-            raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
+        is_folder = self.source.is_dir()
+        yield from self._files(self.source, digest) if is_folder else _rows(self.source, digest)
         self.sha256 = digest.hexdigest()
+
+    def _files(self, folder: Path, digest: Digest) -> Iterator[Texts]:
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.suffix in (*_TEXT_SUFFIXES, ".jsonl") and path.is_file():
+                digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
+            if path.suffix == ".jsonl" and path.is_file():
+                yield from _rows(path, digest)
+            elif path.suffix in _TEXT_SUFFIXES and path.is_file():
+                text = _text(path, digest)
+                yield Texts(f"{self.name}: {name}", requirement=text, code=text)
 
     def _pool(self, place: PoolPlace) -> Iterator[Texts]:
         folder = place.folder
         if place.name not in ("team", "bundled") and not folder.is_dir():
             raise ArtifactError(f"there is no pool {place.name}", hint="bundled, team, or a pool's folder")
         if not (folder / DATABASE).is_file() and any(folder.glob("*.py")) and not any(folder.glob("*.json")):
-            codes = read_predictions(folder)
-            self.sha256 = codes.sha256
-            for name, prediction in codes.predictions.items():
-                yield Texts(f"{place.name}: {name}.py", code=prediction.code)
+            digest = hashlib.sha256()
+            yield from self._files(folder, digest)
+            self.sha256 = digest.hexdigest()
             return
         pool = open_pool(folder, place.name)
         self.sha256 = pool.fingerprint
@@ -91,6 +93,31 @@ class SourceReader:
                 plan_words(entry.plan.to_dict()),
                 pool.sample(entry.id).source,
             )
+
+
+def _rows(path: Path, digest: Digest) -> Iterator[Texts]:
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                digest.update(line)
+                if line.strip():
+                    yield _training_row(f"{path}, line {number}", line)
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
+
+
+def _text(path: Path, digest: Digest) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_LINE_BYTES + 1)
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
+    if len(content) > MAX_LINE_BYTES:
+        raise ConfigError(f"{path}: is longer than {MAX_LINE_BYTES:,} bytes", hint="cut it in parts")
+    digest.update(content)
+    return content.decode("utf-8", "replace")
 
 
 def read_items(path: Path) -> list[Texts]:

@@ -91,8 +91,27 @@ def test_a_pool_gives_requirement_plan_and_code(tmp_path):
 
 def test_a_folder_of_programs_alone_is_a_pool_of_code(tmp_path):
     (tmp_path / "b.py").write_text("x = 1\n")
-    assert list(SourceReader(PoolPlace("mine", tmp_path))) == [Texts("mine: b.py", code="x = 1\n")]
+    [texts] = SourceReader(PoolPlace("mine", tmp_path))
+    assert (texts.where, texts.code) == ("mine: b.py", "x = 1\n")
     assert read_items(tmp_path) == [Texts("b", code="x = 1\n")]
+
+
+def test_a_folder_of_training_text_is_read_file_by_file(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x.py").write_text("x = 1\n")
+    (tmp_path / "notes.md").write_bytes(b"caf\xe9")
+    (tmp_path / "rows.jsonl").write_text('{"requirement": "Name birds"}\n')
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    reader = SourceReader(tmp_path)
+    assert list(reader) == [
+        Texts(f"{tmp_path}: a/x.py", "x = 1\n", code="x = 1\n"),
+        Texts(f"{tmp_path}: notes.md", "caf\ufffd", code="caf\ufffd"),
+        Texts(f"{tmp_path / 'rows.jsonl'}, line 1", "Name birds"),
+    ]
+    first = reader.sha256
+    (tmp_path / "a/x.py").write_text("x = 2\n")
+    assert list(reader)
+    assert reader.sha256 != first
 
 
 def test_items_have_ids_that_stand_once(tmp_path):
