@@ -19,6 +19,8 @@ LEAVES = (
     ("verify",),
     ("evaluate", "plans"),
     ("evaluate", "code"),
+    ("evaluate", "leaks"),
+    ("evaluate", "human"),
     *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
     ("models", "list"),
     ("models", "info"),
