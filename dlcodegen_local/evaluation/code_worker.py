@@ -8,11 +8,14 @@ import ast
 import dataclasses
 import json
 import logging
+import os
+import queue
 import sys
+import threading
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -66,14 +69,23 @@ class CodeMeasurement:
         return cls(**{**row, "counts": tuple(row["counts"])})
 
 
-def main() -> int:
-    """Answer requests until there are no more."""
+def main() -> NoReturn:
+    """Answer requests; the process ends with stdin, in the middle of an answer too."""
     logging.disable(logging.WARNING)  # the package's, of references without data flow: they are counted
-    for line in sys.stdin:
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    while True:
+        line = requests.get()
         request = json.loads(line)
         task = CodeTask(request["reference"], tuple(request["predictions"]), request["plan"])
         print(json.dumps([dataclasses.asdict(found) for found in measure_task(task)]), flush=True)
-    return 0
+
+
+def _read_requests(requests: "queue.SimpleQueue[str]") -> None:
+    """Hand requests on; where there can be no more, end the process at once: nobody waits for its answer."""
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)
 
 
 def measure_task(task: CodeTask) -> list[CodeMeasurement]:
@@ -134,4 +146,4 @@ def _edit_distance(words: tuple[str, ...], others: tuple[str, ...]) -> float | N
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from dlcodegen_local.evaluation.code_worker import CodeTask, measure_task
@@ -41,3 +44,14 @@ def test_processes_answer_in_the_tasks_order_and_tell_of_each():
     assert found == measure_tasks(tasks)
     assert [row[0].counts[:16] for row in found] == [measure_task(task)[0].counts[:16] for task in tasks]
     assert measure_tasks([]) == []
+
+
+def test_a_worker_ends_with_its_parent_in_the_middle_of_an_answer():
+    """A killed parent closes the pipe and does nothing else."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "dlcodegen_local.evaluation.code_worker"], stdin=subprocess.PIPE, text=True
+    )
+    long = "".join(f"a{i} = b{i}\n" for i in range(40_000))
+    worker.stdin.write(CodeTask(long, (long.replace("a", "c"),)).to_json() + "\n")
+    worker.stdin.close()
+    assert worker.wait(timeout=30) == 0
