@@ -1,4 +1,4 @@
-"""`dlcodegen evaluate`: scores of predictions against references."""
+"""`dlcodegen evaluate`: scores of predictions against references, and the paper's tables."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ import click
 
 from dlcodegen_local.cli import options
 from dlcodegen_local.cli.reporting import StderrReporter
+from dlcodegen_local.cli.tables import TABLE_COMMANDS
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import plain
@@ -60,6 +61,10 @@ class Comparison(Protocol):
 @click.group("evaluate")
 def command() -> None:
     """Score predictions of any system against references."""
+
+
+for table_command in TABLE_COMMANDS:
+    command.add_command(table_command)
 
 
 def _scoring(predictions_help: str, references_help: str) -> Callable[[Command], Command]:

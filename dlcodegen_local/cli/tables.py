@@ -1,0 +1,228 @@
+"""`dlcodegen evaluate table2|table5|fig5`: the paper's tables over code, on any local model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dlcodegen_local.cli import options
+from dlcodegen_local.cli.reporting import StderrReporter
+from dlcodegen_local.cli.table_printing import print_programs
+from dlcodegen_local.config import (
+    GenerationConfig,
+    PlannerConfig,
+    RetrievalConfig,
+    VerificationConfig,
+    find_paths,
+    find_pools,
+)
+from dlcodegen_local.plain_text import plain
+
+if TYPE_CHECKING:
+    from dlcodegen_local.evaluation.systems import System
+    from dlcodegen_local.evaluation.table_folder import TableFolder
+    from dlcodegen_local.evaluation.table_run import Progress, TableRun
+    from dlcodegen_local.evaluation.tasks import TaskSet
+    from dlcodegen_local.pipeline import PipelineConfig
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+model_file = click.option(
+    "--model", type=click.Path(path_type=Path), help="A GGUF file.  [default: the bundled starter]"
+)
+_HELP = {
+    "table2": "Table II: the baselines and the whole method, beside floors that need no code model.",
+    "table5": "Table V: the whole method and its six ablations.",
+    "fig5": "Fig. 5: the whole method at temperatures from 0 to 2.",
+}
+_RUN = """
+
+DATA is a folder with code/tasks.jsonl (and published predictions in code/published/), or a file of your own
+tasks, one JSON object a line: id, requirement, dataset_attributes, and reference where there is one.
+
+What is missing is run, and what is done is kept: a run that was killed goes on where it was. Several tables
+can share one FOLDER, and one FOLDER/report.html.
+"""
+
+
+class TableReporter:
+    """Show which item of a table is being made; a stage's own messages are in the run records."""
+
+    def __init__(self) -> None:
+        self._shown = StderrReporter()
+
+    def item(self, progress: "Progress") -> None:
+        """Begin an item."""
+        left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
+        self._shown.stage(
+            plain(f"{progress.done + 1} of {progress.total}: {progress.system}, {progress.task}{left}")
+        )
+
+    def stage(self, name: str) -> None:
+        """Pass over a stage."""
+
+    def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
+        """Show how far the model is with a long answer."""
+        self._shown.progress(kind, done, total, rate, seconds_left)
+
+    def done(self, text: str) -> None:
+        """Pass over the end of a stage."""
+
+    def note(self, text: str) -> None:
+        """Pass over a note on one item."""
+
+    def detail(self, text: str) -> None:
+        """Pass over a detail."""
+
+
+def running(limited: str) -> Callable[[Command], Command]:
+    """Declare the options of a command that runs a table; `limited` says what --limit takes first."""
+    decorators = (
+        click.argument("data", type=click.Path(path_type=Path)),
+        click.option(
+            "-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder of the results."
+        ),
+        model_file,
+        options.planner_folder,
+        click.option("--limit", type=click.IntRange(min=1), help=f"Take so many tasks, {limited} first."),
+        click.option(
+            "--seed", type=click.IntRange(0, 2**31 - 100), default=0, show_default=True,
+            help="Of the model, the bootstrap and the shuffles.",
+        ),
+        options.json_flag,
+    )  # fmt: skip
+
+    def decorate(function: Command) -> Command:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def _table_command(table: str) -> click.Command:
+    @click.command(table, help=_HELP[table] + _RUN)
+    @running("those with a reference")
+    @options.pool_names
+    @click.option("--no-run", is_flag=True, help="Leave the smoke runs out.")
+    @click.option(
+        "--repeats",
+        type=click.IntRange(1, 20),
+        default=1,
+        show_default=True,
+        help="Run each system so many times, with seeds counted up; a temperature of 0 makes them alike.",
+    )
+    def command(data: Path, output: Path, limit: int | None, seed: int, **flags: Any) -> None:
+        from dlcodegen_local.evaluation.systems import TABLES, repeated
+        from dlcodegen_local.evaluation.table_folder import TableFolder
+        from dlcodegen_local.evaluation.table_run import TableRun
+        from dlcodegen_local.evaluation.tasks import read_tasks
+
+        tasks = read_tasks(data, "reference").limited(limit)
+        folder = TableFolder(output)
+        config = program_config(flags, seed)
+        run = TableRun(folder.programs, program_settings(config, tasks))
+        systems = repeated(TABLES[table], flags["repeats"])
+        run_programs(run, systems, tasks, config, folder.programs / "plans.json")
+        _deliver(table, folder, run, systems, tasks, as_json=flags["json"])
+
+    return command
+
+
+def program_config(flags: dict[str, Any], seed: int) -> "PipelineConfig":
+    """Return the settings of a run that writes programs: the pipeline's own but for what is given.
+
+    Raises:
+        DlcodegenError: the model is missing or damaged.
+    """
+    from dlcodegen_local.engines import bundled_model
+    from dlcodegen_local.generation.gguf_header import read_header
+    from dlcodegen_local.pipeline import PipelineConfig
+
+    paths = find_paths()
+    model = flags["model"] or bundled_model(paths.models)
+    read_header(model)
+    return PipelineConfig(
+        planner=PlannerConfig(flags["planner"] or paths.models / "planner"),
+        retrieval=RetrievalConfig(find_pools(flags["pool"], paths), paths.cache),
+        generation=GenerationConfig(model=model, seed=seed),
+        verification=VerificationConfig(run=not flags["no_run"]),
+    )
+
+
+def program_settings(config: "PipelineConfig", tasks: "TaskSet") -> dict[str, Any]:
+    """Return what the rows of programs depend on."""
+    from dlcodegen_local import __version__
+    from dlcodegen_local.artifacts import sha256_of
+    from dlcodegen_local.engines import load_index
+
+    generation = config.generation
+    return {
+        "version": __version__,
+        "tasks": tasks.sha256,
+        "model": {"name": generation.model.stem, "sha256": sha256_of(generation.model)},
+        "planner": sha256_of(config.planner.folder / "manifest.json"),
+        "num_beams": config.planner.num_beams,
+        "pool": load_index(config.retrieval, options.print_note).sha256,
+        "k": config.retrieval.k,
+        "seed": generation.seed,
+        "merge": generation.merge,
+        "effort": generation.effort,
+        "max_repairs": generation.max_repairs,
+        "framework": config.framework,
+        "run": config.verification.run,
+        "min_compliance": config.verification.min_compliance,
+    }
+
+
+def run_programs(
+    run: "TableRun", systems: "list[System]", tasks: "TaskSet", config: "PipelineConfig", plans: Path
+) -> None:
+    """Make the programs that are missing; the engines are loaded where there are some."""
+    if not run.missing(systems, tasks.tasks):
+        return
+    from dlcodegen_local.cli.generate import load_engines
+    from dlcodegen_local.evaluation.table_maker import ProgramMaker
+
+    engines = load_engines(config, StderrReporter(), need_planner=True)
+    reporter = TableReporter()
+    maker = ProgramMaker(engines, config, plans, find_paths().state, reporter)
+    run.run(systems, tasks.tasks, maker, reporter.item)
+
+
+def _deliver(
+    table: str,
+    folder: "TableFolder",
+    run: "TableRun",
+    systems: "list[System]",
+    tasks: "TaskSet",
+    *,
+    as_json: bool,
+) -> None:
+    """Score what was run, keep it, print it."""
+    from dlcodegen_local.evaluation.code_tables import score_programs
+
+    reporter = StderrReporter(unit="tasks")
+    reporter.stage("comparing code")
+    references = folder.programs / "references.jsonl"
+    document, items = score_programs(run, systems, tasks, references, run.settings["seed"])
+    document = {"settings": run.settings, **document}
+    folder.keep(table, document, items)
+    reporter.done(f"{len(tasks.compared)} tasks with a reference")
+    for note in document["notes"]:
+        reporter.note(plain(note))
+    if as_json:
+        options.print_json({"table": table, **document})
+    else:
+        print_programs(document)
+    options.print_note(f"{folder.results}, {folder.report}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
+
+
+TABLE_COMMANDS = tuple(map(_table_command, _HELP))
