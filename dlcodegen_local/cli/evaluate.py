@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import click
 
 from dlcodegen_local.cli import options
+from dlcodegen_local.cli.planner_tables import PLANNER_COMMANDS
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.cli.tables import TABLE_COMMANDS
 from dlcodegen_local.durable import write_file
@@ -63,7 +64,7 @@ def command() -> None:
     """Score predictions of any system against references."""
 
 
-for table_command in TABLE_COMMANDS:
+for table_command in (*TABLE_COMMANDS, *PLANNER_COMMANDS):
     command.add_command(table_command)
 
 

@@ -48,6 +48,16 @@ def print_programs(document: Mapping[str, Any]) -> None:
         console.print(plain(f"{found['name']}, {found['runs']} seeds: {listed}"))
 
 
+def print_costs(document: Mapping[str, Any]) -> None:
+    """Print what the plans of all tasks took."""
+    keys = ("seconds", "tokens", "peak_memory_mib")
+    rows = [
+        [found["name"], str(found["items"]), str(found["failed"]), *(_number(found[key]) for key in keys)]
+        for found in document["summary"]
+    ]
+    _print(_console(), ["all tasks", "items", "failed", "s", "tokens", "peak MiB"], rows)
+
+
 def print_comparison(document: Mapping[str, Any], measures: Sequence[str]) -> None:
     """Print the scores against references, with the difference of the first measure to the first system."""
     console = _console()

@@ -1,13 +1,13 @@
 """`dlcodegen evaluate table2|table5|fig5`: the paper's tables over code, on any local model."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlcodegen_local.cli import options
 from dlcodegen_local.cli.reporting import StderrReporter
+from dlcodegen_local.cli.table_options import TableReporter, running
 from dlcodegen_local.cli.table_printing import print_programs
 from dlcodegen_local.config import (
     GenerationConfig,
@@ -22,15 +22,10 @@ from dlcodegen_local.plain_text import plain
 if TYPE_CHECKING:
     from dlcodegen_local.evaluation.systems import System
     from dlcodegen_local.evaluation.table_folder import TableFolder
-    from dlcodegen_local.evaluation.table_run import Progress, TableRun
+    from dlcodegen_local.evaluation.table_run import TableRun
     from dlcodegen_local.evaluation.tasks import TaskSet
     from dlcodegen_local.pipeline import PipelineConfig
 
-Command = TypeVar("Command", bound=Callable[..., None])
-
-model_file = click.option(
-    "--model", type=click.Path(path_type=Path), help="A GGUF file.  [default: the bundled starter]"
-)
 _HELP = {
     "table2": "Table II: the baselines and the whole method, beside floors that need no code model.",
     "table5": "Table V: the whole method and its six ablations.",
@@ -44,61 +39,6 @@ tasks, one JSON object a line: id, requirement, dataset_attributes, and referenc
 What is missing is run, and what is done is kept: a run that was killed goes on where it was. Several tables
 can share one FOLDER, and one FOLDER/report.html.
 """
-
-
-class TableReporter:
-    """Show which item of a table is being made; a stage's own messages are in the run records."""
-
-    def __init__(self) -> None:
-        self._shown = StderrReporter()
-
-    def item(self, progress: "Progress") -> None:
-        """Begin an item."""
-        left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
-        self._shown.stage(
-            plain(f"{progress.done + 1} of {progress.total}: {progress.system}, {progress.task}{left}")
-        )
-
-    def stage(self, name: str) -> None:
-        """Pass over a stage."""
-
-    def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
-        """Show how far the model is with a long answer."""
-        self._shown.progress(kind, done, total, rate, seconds_left)
-
-    def done(self, text: str) -> None:
-        """Pass over the end of a stage."""
-
-    def note(self, text: str) -> None:
-        """Pass over a note on one item."""
-
-    def detail(self, text: str) -> None:
-        """Pass over a detail."""
-
-
-def running(limited: str) -> Callable[[Command], Command]:
-    """Declare the options of a command that runs a table; `limited` says what --limit takes first."""
-    decorators = (
-        click.argument("data", type=click.Path(path_type=Path)),
-        click.option(
-            "-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder of the results."
-        ),
-        model_file,
-        options.planner_folder,
-        click.option("--limit", type=click.IntRange(min=1), help=f"Take so many tasks, {limited} first."),
-        click.option(
-            "--seed", type=click.IntRange(0, 2**31 - 100), default=0, show_default=True,
-            help="Of the model, the bootstrap and the shuffles.",
-        ),
-        options.json_flag,
-    )  # fmt: skip
-
-    def decorate(function: Command) -> Command:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
 
 
 def _table_command(table: str) -> click.Command:
@@ -217,12 +157,6 @@ def _deliver(
     else:
         print_programs(document)
     options.print_note(f"{folder.results}, {folder.report}")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
 
 
 TABLE_COMMANDS = tuple(map(_table_command, _HELP))

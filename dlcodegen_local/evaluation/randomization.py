@@ -14,7 +14,7 @@ SIGNATURE = f"paired approximate randomisation over items, two sides|{SHUFFLES} 
 
 
 def paired_p(values: Sequence[float | None], others: Sequence[float | None], seed: int) -> float | None:
-    """Return how often a mean difference as large arises where the sides of each item are exchanged by chance.
+    """Return how often a mean difference as large arises where each item's sides are exchanged by chance.
 
     None where no item has both values.
     """

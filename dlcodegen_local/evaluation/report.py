@@ -35,9 +35,9 @@ _SCORED = {
         "parse_rate", "compliance", "smoke_rate", "lines",
     ),
     "planners": (
-        "valid_json", "category", "dataset_input_bleu", "dataset_output_bleu", "layer_similarity", "mld", "loss",
-        "optimizer", "metric", "plan_bleu", "learning_rate", "batch_size", "epochs", "learning_rate_mae",
-        "batch_size_mae", "epochs_mae",
+        "valid_json", "category", "dataset_input_bleu", "dataset_output_bleu", "layer_similarity", "mld",
+        "loss", "optimizer", "metric", "plan_bleu", "learning_rate", "batch_size", "epochs",
+        "learning_rate_mae", "batch_size_mae", "epochs_mae",
     ),
 }  # fmt: skip
 _COMPARED = {
@@ -47,8 +47,8 @@ _COMPARED = {
 _DRAWN = {
     "programs": ("codebleu", "compliance", "smoke_rate"),
     "planners": (
-        "category", "layer_similarity", "plan_bleu", "loss", "optimizer", "metric", "learning_rate", "batch_size",
-        "epochs", "mld",
+        "category", "layer_similarity", "plan_bleu", "loss", "optimizer", "metric", "learning_rate",
+        "batch_size", "epochs", "mld",
     ),
 }  # fmt: skip
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -72,11 +72,14 @@ def render_report(tables: Mapping[str, Document], items: Mapping[str, Sequence[I
 
 def _section(name: str, document: Document, items: Sequence[Item]) -> str:
     parts = [f'<section id="{name}"><h2>{escaped(TITLES[name])}</h2>', _lead(document)]
+    if document["comparison"] and name != "table4":
+        parts.append(f'<div class="plots">{_plots(name, document)}</div>')
+    if name == "fig4":  # the numbers and the items are those of Table IV
+        return "".join((*parts, _notes(document), "</section>"))
     if document["comparison"]:
         kind = document["kind"]
         measures = [measure for measure in _SCORED[kind] if _is_scored(document, measure)]
         parts += [
-            f'<div class="plots">{_plots(name, document)}</div>',
             "<h3>Against the references</h3>",
             score_table(document, measures),
             repeats_table(document),
@@ -85,7 +88,7 @@ def _section(name: str, document: Document, items: Sequence[Item]) -> str:
         ]
     if document["summary"]:
         parts += ["<h3>All tasks</h3>", summary_table(document)]
-    parts += [_notes(document), _items(name, document, items), "</section>"]
+    parts += [_notes(document), _items(document, items), "</section>"]
     return "".join(parts)
 
 
@@ -149,15 +152,16 @@ def _signatures(document: Document) -> str:
              for system in comparison.get("systems", ())]  # fmt: skip
     rows += [(f"setting {key}", str(value)) for key, value in document["settings"].items()]
     listed = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(text)}</dd>" for name, text in rows)
-    return f"<details><summary>What every number means, and what it was made from</summary><dl>{listed}</dl></details>"
+    head = "What every number means, and what it was made from"
+    return f"<details><summary>{head}</summary><dl>{listed}</dl></details>"
 
 
-def _items(name: str, document: Document, items: Sequence[Item]) -> str:
+def _items(document: Document, items: Sequence[Item]) -> str:
     if not items:
         return ""
     what = {"programs": "programs", "planners": "plans"}[document["kind"]]
     listed = "".join(_item(item) for item in items)
-    return f'<h3 id="{name}-items">Item by item</h3><p>{len(items)} tasks: the {what} and the reference.</p>{listed}'
+    return f"<h3>Item by item</h3><p>{len(items)} tasks: the {what} and the reference.</p>{listed}"
 
 
 def _item(item: Item) -> str:

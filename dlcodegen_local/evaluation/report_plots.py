@@ -43,7 +43,8 @@ def bars(title: str, rows: Sequence[Bar], digits: int = 1) -> str:
         mean, low, high = (max(0.0, row.estimate[name]) for name in ("mean", "low", "high"))
         length = scale * mean
         parts.append(
-            f'<rect class="bar {row.group}" x="{_LABELS}" y="{y + 4}" width="{length:.1f}" height="{_ROW - 8}"/>'
+            f'<rect class="bar {row.group}" x="{_LABELS}" y="{y + 4}" width="{length:.1f}" '
+            f'height="{_ROW - 8}"/>'
         )
         parts.append(_whisker(_LABELS + scale * low, _LABELS + scale * high, middle))
         parts.append(_text(_LABELS + scale * high + 6, middle + 5, f"{mean:.{digits}f}", "start"))
@@ -72,11 +73,13 @@ def lines(title: str, x_title: str, series: Mapping[str, Sequence[tuple[float, S
     parts.append(_text((left + right) / 2, _LINE_HEIGHT - 6, x_title, "middle"))
     for number, line in enumerate(series.values()):
         colour = f"c{number % _COLOURS}"
-        marks = [(place(x, found["mean"], number), place(x, found["low"], number)[1],
-                  place(x, found["high"], number)[1]) for x, found in sorted(line, key=lambda point: point[0])]  # fmt: skip
-        path = " ".join(f"{x:.1f},{y:.1f}" for (x, y), _, _ in marks)
+        marks = [
+            (*place(x, found["mean"], number), *(place(x, found[end], number)[1] for end in ("low", "high")))
+            for x, found in sorted(line, key=lambda point: point[0])
+        ]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in marks)
         parts.append(f'<polyline class="line {colour}" points="{path}"/>')
-        for (x, y), low, high in marks:
+        for x, y, low, high in marks:
             parts.append(
                 f'<line class="reach {colour}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
             )

@@ -1,4 +1,4 @@
-"""Score tables of a report: a system a row, grouped into what was run here, what was published, and floors."""
+"""Score tables of a report: a system a row, in groups: run here, published, floors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +10,15 @@ GROUPS = {
     "published": "Published predictions, by the same scorer",
     "floors": "Floors: what needs no model. They are no rivals, they show what is easy",
 }
+# A summary's key, its title, and its digits; None where it is an estimate with an interval.
+_COSTS: tuple[tuple[str, str, int | None], ...] = (
+    ("parse_rate", "Parse rate", None),
+    ("compliance", "Compliance with its plan", None),
+    ("smoke_rate", "Smoke run", None),
+    ("seconds", "Seconds", 2),
+    ("tokens", "Tokens", 0),
+    ("peak_memory_mib", "Peak MiB", 0),
+)
 _NO_VALUE = '<td class="none">–</td>'
 
 Document = Mapping[str, Any]
@@ -81,24 +90,21 @@ def difference_table(document: Document, measures: Sequence[str]) -> str:
 
 def summary_table(document: Document) -> str:
     """Return what came of all tasks, with references or without, and what it cost."""
+    columns = [column for column in _COSTS if any(found.get(column[0]) for found in document["summary"])]
     rows = []
     for group, found in grouped(document, document["summary"]):
-        origins = ", ".join(f"{origin} {count}" for origin, count in found["origins"].items())
+        origins = ", ".join(f"{origin} {count}" for origin, count in found.get("origins", {}).items())
         cells = [
-            f"<td>{found['items']}</td>",
-            f"<td>{found['failed'] or 'none'}</td>",
-            *(_cell(found[name], 1) for name in ("parse_rate", "compliance", "smoke_rate")),
+            f"<td>{found['items']}</td><td>{found['failed'] or 'none'}</td>",
             *(
-                _plain(found[name], digits)
-                for name, digits in (("seconds", 1), ("tokens", 0), ("peak_memory_mib", 0))
+                _cell(found[key], 1) if digits is None else _plain(found[key], digits)
+                for key, _, digits in columns
             ),
-            f'<td class="words">{escaped(origins)}</td>',
+            f'<td class="words">{escaped(origins)}</td>' if "origins" in found else "",
         ]
         rows.append((group, found["name"], "".join(cells)))
-    heads = [
-        "Tasks", "Failed", "Parse rate", "Compliance with its plan", "Smoke run", "Seconds", "Tokens",
-        "Peak MiB", "Origin",
-    ]  # fmt: skip
+    has_origins = any(found.get("origins") for found in document["summary"])
+    heads = ["Tasks", "Failed", *(title for _, title, _ in columns), *(["Origin"] if has_origins else [])]
     return _table(heads, rows)
 
 

@@ -78,6 +78,20 @@ def summarise(name: str, rows: Sequence[Mapping[str, Any]], seed: int) -> Summar
     )
 
 
+def costs(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the JSON object of what a system's rows cost, whatever they hold."""
+    made = [row for row in rows if not row.get("error")]
+    return {
+        "name": name,
+        "items": len(rows),
+        "failed": len(rows) - len(made),
+        "seconds": _mean(made, "seconds", 2),
+        "tokens": _mean(made, "tokens", 0),
+        "peak_memory_mib": _peak(rows),
+        "errors": _counted(str(row["error"]) for row in rows if row.get("error")),
+    }
+
+
 def _code(row: Mapping[str, Any]) -> str:
     code = row.get("code")
     return code if isinstance(code, str) else ""

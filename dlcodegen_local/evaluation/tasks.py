@@ -62,7 +62,7 @@ class TaskSet:
 
 
 def read_tasks(path: Path, wanted: Wanted) -> TaskSet:
-    """Read a JSON-lines file of id, requirement, dataset_attributes and perhaps `wanted`, or find it in a folder.
+    """Read JSON lines of id, requirement, dataset_attributes and perhaps `wanted`, or find them in a folder.
 
     Raises:
         ConfigError: there is none, or names the line that is not as it must be.
