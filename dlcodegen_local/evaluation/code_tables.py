@@ -43,7 +43,10 @@ def score_programs(
         ConfigError: a file of published predictions is not as it must be.
     """
     rows = {system.name: run.rows(system, tasks.tasks) for system in systems}
-    summaries = [summarise(name, list(found.values()), seed) for name, found in rows.items()]
+    has_runs = bool(run.settings.get("run", True))
+    summaries = [
+        summarise(name, list(found.values()), seed, has_runs=has_runs) for name, found in rows.items()
+    ]
     files = _compared_files(run, systems, tasks)
     comparison = None
     if tasks.compared:
@@ -66,7 +69,7 @@ def score_programs(
         "p_values": comparison and _p_values(comparison, seed),
         "p_value": f"{SIGNATURE}|seed {seed}|not corrected for the number of comparisons",
         "repeats": _repeats(systems, comparison),
-        "notes": [*_notes(tasks, rows), *(comparison.notes if comparison else ())],
+        "notes": [*_notes(tasks, rows), *tasks.without_limits(comparison.notes if comparison else ())],
     }
     return document, _items(tasks, rows, files if comparison else [])
 

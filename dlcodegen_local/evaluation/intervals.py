@@ -78,8 +78,8 @@ def pooled_estimate(
     """Return the score of the items' summed rows `(items, columns)` with its interval.
 
     `score` takes sums `(..., columns)` and returns `(...)`, NaN where it is undefined: such resamples are
-    left out, and None is returned where it is undefined for all the items. With `others`, rows of the same items
-    by another system, it is the difference to theirs.
+    left out, and None is returned where it is undefined for all the items. With `others`, rows of the same
+    items by another system, it is the difference to theirs.
     """
     if not len(rows):
         return None

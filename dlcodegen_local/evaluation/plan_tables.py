@@ -13,7 +13,7 @@ from dlcodegen_local.evaluation.plan_comparison import PlanComparison, compare_p
 from dlcodegen_local.evaluation.plan_fields import MISSING
 from dlcodegen_local.evaluation.plan_files import read_predictions
 from dlcodegen_local.evaluation.plan_scores import MEASURES, score_items
-from dlcodegen_local.evaluation.planner_systems import PlannerSystem
+from dlcodegen_local.evaluation.planner_systems import PLANNERS, PlannerSystem
 from dlcodegen_local.evaluation.randomization import SIGNATURE, paired_p
 from dlcodegen_local.evaluation.rows import read_rows
 from dlcodegen_local.evaluation.table_items import Item
@@ -54,7 +54,7 @@ def score_planners(
     published: list[Path] = []
     comparison = None
     if tasks.compared:
-        published = _published(systems, tasks)
+        published = _published(tasks)
         tasks.write(references)
         comparison = compare_plans([*ours, *published, *floors], references, seed)
     document: dict[str, Any] = {
@@ -77,17 +77,18 @@ def score_planners(
         "notes": [
             *(_NOTES if comparison else ("no task has a plan: nothing is compared",)),
             *_failures(rows),
-            *(comparison.notes if comparison else ()),
+            *tasks.without_limits(comparison.notes if comparison else ()),
         ],
     }
     return document, _items(tasks, rows, published)
 
 
-def _published(systems: Sequence[PlannerSystem], tasks: TaskSet) -> list[Path]:
+def _published(tasks: TaskSet) -> list[Path]:
+    """Return the files of every published planner, whether its like runs here or not."""
     wanted = {task.id for task in tasks.compared}
     return [
         file
-        for system in systems
+        for system in PLANNERS
         for file in published_of(tasks.published, system.published)
         if read_predictions(file).plans.keys() & wanted
     ]

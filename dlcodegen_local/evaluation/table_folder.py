@@ -36,15 +36,15 @@ class TableFolder:
         self.results = folder / "results.json"
         self.report = folder / "report.html"
         self._items = folder / "items"
-        self._tables = self._read()
+        self._read()
 
     def keep(self, table: str, document: dict[str, Any], items: Sequence[Item]) -> None:
         """Put a scored table into the results, and make the page anew."""
-        self._tables = {**self._tables, table: document}
+        tables = {**self._read(), table: document}  # as another table may have left them by now
         write_file(self._place(table), _text([item.to_dict() for item in items]))
-        write_file(self.results, _text({"format": _FORMAT, "tables": self._tables}))
-        shown = {name: self._items_of(name) for name in self._tables}
-        write_file(self.report, render_report(self._tables, shown).encode("utf-8", "replace"))
+        write_file(self.results, _text({"format": _FORMAT, "tables": tables}))
+        shown = {name: self._items_of(name) for name in tables}
+        write_file(self.report, render_report(tables, shown).encode("utf-8", "replace"))
 
     def _read(self) -> dict[str, Any]:
         if not self.results.exists():

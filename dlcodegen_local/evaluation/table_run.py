@@ -5,10 +5,12 @@ rows depend on. Guarantees that no item is done twice, that an item whose run en
 left as failed, and that one item's error costs that item alone.
 """
 
+import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -93,7 +95,21 @@ class TableRun:
         make: Maker[SystemT],
         on_progress: Callable[[Progress], None],
     ) -> None:
-        """Do what is missing, system by system."""
+        """Do what is missing, system by system.
+
+        Raises:
+            ConfigError: another process runs in this folder, or it cannot be written.
+        """
+        with self._alone():
+            self._run(systems, tasks, make, on_progress)
+
+    def _run(
+        self,
+        systems: Sequence[SystemT],
+        tasks: Sequence[Task],
+        make: Maker[SystemT],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
         open_items = self.missing(systems, tasks)
         began = time.monotonic()
         total = len(systems) * len(tasks)
@@ -118,6 +134,21 @@ class TableRun:
         """Return the rows of these tasks that are done, by id."""
         done = self._rows_by_id(system)
         return {task.id: done[task.id] for task in tasks if task.id in done}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold a lock that ends with the process, however that ends."""
+        place = self._folder / "lock"
+        try:
+            with place.open("wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield
+        except BlockingIOError as exc:
+            raise ConfigError(
+                f"another run writes to {self._folder}", hint="wait for it, or name another folder"
+            ) from exc
+        except OSError as exc:
+            raise ConfigError(f"{place} cannot be written: {exc.strerror}", hint="check the folder") from exc
 
     def _row(self, system: SystemT, task: Task, make: Maker[SystemT]) -> Mapping[str, Any]:
         starts = self._folder / "started.json"

@@ -58,8 +58,8 @@ class Summary:
         }
 
 
-def summarise(name: str, rows: Sequence[Mapping[str, Any]], seed: int) -> Summary:
-    """Sum up a system's rows, of programs (`code`) or of failures (`error`)."""
+def summarise(name: str, rows: Sequence[Mapping[str, Any]], seed: int, *, has_runs: bool = True) -> Summary:
+    """Sum up a system's rows, of programs (`code`) or of failures (`error`); `has_runs`: of smoke runs."""
     made = [row for row in rows if _code(row).strip()]
     return Summary(
         name=name,
@@ -69,7 +69,7 @@ def summarise(name: str, rows: Sequence[Mapping[str, Any]], seed: int) -> Summar
             [100.0 * (bool(_code(row).strip()) and parses(_code(row))) for row in rows], seed
         ),
         compliance=estimate(_rates(rows, "compliance", "score"), seed),
-        smoke_rate=estimate(_rates(rows, "smoke", "ok"), seed),
+        smoke_rate=estimate(_rates(rows, "smoke", "ok"), seed) if has_runs else None,
         seconds=_mean(made, "seconds", 2),
         tokens=_mean(made, "tokens", 0),
         peak_memory_mib=_peak(rows),
@@ -98,10 +98,8 @@ def _code(row: Mapping[str, Any]) -> str:
 
 
 def _rates(rows: Sequence[Mapping[str, Any]], check: str, key: str) -> list[float]:
-    """Return a check's values in percent; none where it was not done for any item."""
+    """Return a check's values in percent; 0 for an item without a program."""
     found = [(row, _checked(row, check, key)) for row in rows]
-    if all(value is None for _, value in found):
-        return []
     values = [0.0 if value is None and not _code(row).strip() else value for row, value in found]
     return [value for value in values if value is not None]
 

@@ -51,6 +51,11 @@ class TaskSet:
         """Return the tasks that have what is wanted."""
         return tuple(task for task in self.tasks if _holds(self.rows[task.id], self.wanted))
 
+    def without_limits(self, notes: Sequence[str]) -> list[str]:
+        """Return notes without those on predictions of tasks that a limit leaves out."""
+        is_limited = len(self.tasks) < len(self.rows)
+        return [note for note in notes if not (is_limited and "predictions of unknown ids" in note)]
+
     def limited(self, count: int | None) -> "TaskSet":
         """Return the first tasks."""
         return self if count is None else replace(self, tasks=self.tasks[:count])
