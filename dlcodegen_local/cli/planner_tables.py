@@ -38,7 +38,7 @@ can share one FOLDER, and one FOLDER/report.html.
 
 
 def _table_command(table: str) -> click.Command:
-    @click.command(table, help=_HELP[table] + _RUN)
+    @click.command(table, help=_HELP[table] + _RUN, short_help=_HELP[table])
     @running("those with a plan")
     @click.option(
         "--shots-from",

@@ -42,7 +42,7 @@ can share one FOLDER, and one FOLDER/report.html.
 
 
 def _table_command(table: str) -> click.Command:
-    @click.command(table, help=_HELP[table] + _RUN)
+    @click.command(table, help=_HELP[table] + _RUN, short_help=_HELP[table])
     @running("those with a reference")
     @options.pool_names
     @click.option("--no-run", is_flag=True, help="Leave the smoke runs out.")

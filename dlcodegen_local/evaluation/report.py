@@ -117,7 +117,11 @@ def _plots(name: str, document: Document) -> str:
     return "".join(
         bars(
             f"{about[measure]['title']}, {about[measure]['better']} is better",
-            [Bar(system["name"], group, system["scores"][measure]) for group, system in systems],
+            [
+                Bar(system["name"], group, found)
+                for group, system in systems
+                if (found := system["scores"][measure])
+            ],
             about[measure].get("digits", 1),
         )
         for measure in _DRAWN[document["kind"]]

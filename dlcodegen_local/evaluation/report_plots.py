@@ -10,9 +10,9 @@ from typing import Any
 from dlcodegen_local.evaluation.report_text import escaped
 
 _WIDTH = 480
-_LABELS, _NUMBERS = 168, 44  # left of the bars, and right of them
+_LABELS, _NUMBERS = 172, 44  # left of the bars, and right of them
 _ROW, _TOP = 24, 6
-_LABEL_CHARS = 25
+_LABEL_CHARS = 23
 _LINE_HEIGHT = 260
 _COLOURS = 6
 
@@ -21,25 +21,22 @@ Scores = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Bar:
-    """Hold one system's estimate (`mean`, `low`, `high`) or None; `group` is its class in the style sheet."""
+    """Hold one system's estimate (`mean`, `low`, `high`); `group` is its class in the style sheet."""
 
     label: str
     group: str
-    estimate: Scores | None
+    estimate: Scores
 
 
 def bars(title: str, rows: Sequence[Bar], digits: int = 1) -> str:
     """Draw horizontal bars from 0 with their intervals as whiskers."""
-    top = max((row.estimate["high"] for row in rows if row.estimate), default=0) or 1
+    top = max((row.estimate["high"] for row in rows), default=0) or 1
     scale = (_WIDTH - _LABELS - _NUMBERS) / top
     parts = []
     for place, row in enumerate(rows):
         y = _TOP + place * _ROW
         middle = y + _ROW / 2
         parts.append(_text(_LABELS - 8, middle + 5, _short(row.label), "end", row.label))
-        if row.estimate is None:
-            parts.append(_text(_LABELS, middle + 5, "no item", "start"))
-            continue
         mean, low, high = (max(0.0, row.estimate[name]) for name in ("mean", "low", "high"))
         length = scale * mean
         parts.append(

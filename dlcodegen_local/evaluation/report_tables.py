@@ -56,7 +56,11 @@ def score_table(document: Document, measures: Sequence[str]) -> str:
             group,
             system["name"],
             "".join(
-                _cell(system["scores"][name], _digits(about, name), is_best=_mean(system, name) == best[name])
+                _cell(
+                    system["scores"][name],
+                    _digits(about, name),
+                    is_best=group != "floors" and _mean(system, name) == best[name],
+                )
                 for name in measures
             ),
         )
