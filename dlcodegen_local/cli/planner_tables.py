@@ -47,7 +47,7 @@ def _table_command(table: str) -> click.Command:
         "code model nor the nearest plan takes part.",
     )
     def command(data: Path, output: Path, limit: int | None, seed: int, **flags: Any) -> None:
-        from dlcodegen_local.evaluation.plan_tables import score_planners
+        from dlcodegen_local.evaluation.plan_tables import published_plans, score_planners
         from dlcodegen_local.evaluation.shots import Shots
         from dlcodegen_local.evaluation.table_folder import TableFolder
         from dlcodegen_local.evaluation.table_run import TableRun
@@ -55,6 +55,7 @@ def _table_command(table: str) -> click.Command:
 
         tasks = read_tasks(data, "plan").limited(limit)
         folder = TableFolder(output)
+        published_plans(tasks)  # what is wrong with them is said before the run
         shots = Shots(flags["shots_from"]) if flags["shots_from"] else None
         planner = PlannerConfig(flags["planner"] or find_paths().models / "planner")
         systems, model, notes = _taking_part(shots, flags["model"], tasks)

@@ -54,6 +54,7 @@ def _table_command(table: str) -> click.Command:
         help="Run each system so many times, with seeds counted up; a temperature of 0 makes them alike.",
     )
     def command(data: Path, output: Path, limit: int | None, seed: int, **flags: Any) -> None:
+        from dlcodegen_local.evaluation.code_tables import published_programs
         from dlcodegen_local.evaluation.systems import TABLES, repeated
         from dlcodegen_local.evaluation.table_folder import TableFolder
         from dlcodegen_local.evaluation.table_run import TableRun
@@ -62,8 +63,9 @@ def _table_command(table: str) -> click.Command:
         tasks = read_tasks(data, "reference").limited(limit)
         folder = TableFolder(output)
         config = program_config(flags, seed)
-        run = TableRun(folder.programs, program_settings(config, tasks))
         systems = repeated(TABLES[table], flags["repeats"])
+        published_programs(systems, tasks)  # what is wrong with them is said before the hours of a run
+        run = TableRun(folder.programs, program_settings(config, tasks))
         run_programs(run, systems, tasks, config, folder.programs / "plans.json")
         _deliver(table, folder, run, systems, tasks, as_json=flags["json"])
 

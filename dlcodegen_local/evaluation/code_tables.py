@@ -74,18 +74,26 @@ def score_programs(
     return document, _items(tasks, rows, files if comparison else [])
 
 
-def _compared_files(run: TableRun, systems: Sequence[System], tasks: TaskSet) -> list[Path]:
-    """Return our files, then published ones of the same tasks, then the floors."""
+def published_programs(systems: Sequence[System], tasks: TaskSet) -> list[Path]:
+    """Return the files of the systems' published predictions of these tasks.
+
+    Raises:
+        ConfigError: one is not as it must be.
+    """
     wanted = {task.id for task in tasks.compared}
-    ours = [run.path_of(system) for system in systems if not system.floor]
-    published = [
+    return [
         file
         for system in systems
         for file in published_of(tasks.published, system.published)
         if not system.repeat and read_predictions(file).predictions.keys() & wanted
     ]
+
+
+def _compared_files(run: TableRun, systems: Sequence[System], tasks: TaskSet) -> list[Path]:
+    """Return our files, then published ones of the same tasks, then the floors."""
+    ours = [run.path_of(system) for system in systems if not system.floor]
     floors = [run.path_of(system) for system in systems if system.floor]
-    return [*ours, *published, *floors]
+    return [*ours, *published_programs(systems, tasks), *floors]
 
 
 def _p_values(comparison: CodeComparison, seed: int) -> dict[str, dict[str, float | None]]:

@@ -54,7 +54,7 @@ def score_planners(
     published: list[Path] = []
     comparison = None
     if tasks.compared:
-        published = _published(tasks)
+        published = published_plans(tasks)
         tasks.write(references)
         comparison = compare_plans([*ours, *published, *floors], references, seed)
     document: dict[str, Any] = {
@@ -83,8 +83,12 @@ def score_planners(
     return document, _items(tasks, rows, published)
 
 
-def _published(tasks: TaskSet) -> list[Path]:
-    """Return the files of every published planner, whether its like runs here or not."""
+def published_plans(tasks: TaskSet) -> list[Path]:
+    """Return the files of every published planner of these tasks, whether its like runs here or not.
+
+    Raises:
+        ConfigError: one is not as it must be.
+    """
     wanted = {task.id for task in tasks.compared}
     return [
         file
