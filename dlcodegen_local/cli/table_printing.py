@@ -73,6 +73,7 @@ def print_comparison(document: Mapping[str, Any], measures: Sequence[str]) -> No
             _p((document["p_values"] or {}).get(system["name"], {}).get(main)),
         ]
         for system in comparison["systems"]
+        if system["name"] not in document["further"]
     ]
     heads = [f"{comparison['references']['items']} references", *titles]
     _print(console, [*heads, f"{titles[0]} minus {first['name']}", "p"], rows)
@@ -108,7 +109,7 @@ def _digits(comparison: Mapping[str, Any], measure: str) -> int:
 def _cell(found: Mapping[str, float] | None, digits: int, sign: str = "") -> str:
     if not found:
         return "-"
-    mean, low, high = (f"{found[name]:{sign}.{digits}f}" for name in ("mean", "low", "high"))
+    mean, low, high = (f"{round(found[name], digits) + 0.0:{sign}.{digits}f}" for name in ("mean", "low", "high"))
     return f"{mean} [{low}, {high}]"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcodegen_local.cli import options
-from dlcodegen_local.cli.reporting import StderrReporter
+from dlcodegen_local.cli.reporting import StderrReporter, StepCounter
 from dlcodegen_local.cli.table_options import TableReporter, running
 from dlcodegen_local.cli.table_printing import print_programs
 from dlcodegen_local.config import (
@@ -148,7 +148,9 @@ def _deliver(
     reporter = StderrReporter(unit="tasks")
     reporter.stage("comparing code")
     references = folder.programs / "references.jsonl"
-    document, items = score_programs(run, systems, tasks, references, run.settings["seed"])
+    document, items = score_programs(
+        run, systems, tasks, references, run.settings["seed"], StepCounter(reporter, "compared").step
+    )
     document = {"settings": run.settings, **document}
     folder.keep(table, document, items)
     reporter.done(f"{len(tasks.compared)} tasks with a reference")

@@ -149,7 +149,7 @@ def _cell(
 ) -> str:
     if not found:
         return _NO_VALUE
-    mean, low, high = (f"{found[name]:{sign}.{digits}f}" for name in ("mean", "low", "high"))
+    mean, low, high = (f"{round(found[name], digits) + 0.0:{sign}.{digits}f}" for name in ("mean", "low", "high"))
     shown_p = "" if p is None else f"<small>p {'&lt; 0.001' if p < 0.001 else f'= {p:.3f}'}</small>"
     mark = "b" if is_best else "span"
     return f"<td><{mark}>{mean}</{mark}><small>[{low}, {high}]</small>{shown_p}</td>"
