@@ -109,7 +109,9 @@ def _digits(comparison: Mapping[str, Any], measure: str) -> int:
 def _cell(found: Mapping[str, float] | None, digits: int, sign: str = "") -> str:
     if not found:
         return "-"
-    mean, low, high = (f"{round(found[name], digits) + 0.0:{sign}.{digits}f}" for name in ("mean", "low", "high"))
+    mean, low, high = (
+        f"{round(found[name], digits) + 0.0:{sign}.{digits}f}" for name in ("mean", "low", "high")
+    )
     return f"{mean} [{low}, {high}]"
 
 

@@ -1,7 +1,8 @@
 """The folder of evaluation results: what was run, what came of it, one page that shows all of it.
 
     programs/   rows of systems that write programs      planners/   rows of systems that write plans
-    items/      what the page shows of each task         results.json, report.html
+    bench/      rows of two models                       items/      what the page shows of each task
+    results.json, report.html
 
 Guarantees that a table which is scored again replaces itself alone: several tables share one folder and one
 page, and a system that stands in two tables is run once.
@@ -33,6 +34,7 @@ class TableFolder:
             raise ConfigError(f"{folder} is not a folder", hint="name a folder for the results")
         self.programs = folder / "programs"
         self.planners = folder / "planners"
+        self.bench = folder / "bench"
         self.results = folder / "results.json"
         self.report = folder / "report.html"
         self._items = folder / "items"

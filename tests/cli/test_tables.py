@@ -2,9 +2,11 @@ import json
 
 import pytest
 
+from tests.cli.conftest import REPOSITORY
 from tests.cli.test_evaluate import PLAN
 from tests.cli.test_wrong_input import refused
 
+STARTER = str(REPOSITORY / "models/starter/starter.gguf")
 TASK = {"id": "a", "requirement": "Predict house prices from 4 columns of a table", "plan": PLAN}
 
 
@@ -83,3 +85,16 @@ def test_a_file_that_is_no_model_is_refused(run, work):
     refused(answer, 3, "own.jsonl")
     answer = run("evaluate", "table4", "own.jsonl", "-o", "out", "--shots-from", "none.jsonl")
     refused(answer, 2, "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("own.jsonl",), 2, ("takes 2 values",)),
+        (("own.jsonl", "own.jsonl"), 3, ("own.jsonl",)),
+        ((STARTER, STARTER), 2, ("are the same model",)),
+        ((STARTER, STARTER, "--tasks", "none.jsonl"), 2, ("none.jsonl does not exist",)),
+    ],
+)
+def test_bench_refuses_what_it_cannot_compare(run, work, arguments, code, words):
+    refused(run("models", "bench", *arguments), code, *words)
