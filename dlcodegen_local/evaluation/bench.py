@@ -21,6 +21,7 @@ QUALITY = (
     "any other program, and none: 0"
 )
 
+_CLEARLY_SLOWER = 1.1
 _UNSAFE = re.compile(r"[^\w.-]")
 
 MakeProgram = Callable[[System, Task], Mapping[str, Any]]
@@ -86,7 +87,7 @@ def quality(row: Mapping[str, Any]) -> float:
 def recommend(
     rows: Mapping[str, Sequence[Mapping[str, Any]]], summary: Sequence[Mapping[str, Any]], seed: int
 ) -> Recommendation:
-    """Choose between two models by rows of the same tasks: the better one, or if none is, the faster one."""
+    """Choose between two models by rows of the same tasks: the better one, or if none is, the cheaper one."""
     values = {name: [quality(row) for row in found] for name, found in rows.items()}
     means = {name: round(sum(found) / len(found), 2) for name, found in values.items()}
     (first, ours), (second, theirs) = values.items()
@@ -101,12 +102,18 @@ def recommend(
         return Recommendation(
             better, f"its programs are better ({compared}); {_cost(costs, better, worse)}", means, p_value
         )
-    faster = min(
-        (first, second), key=lambda name: (costs[name]["seconds"], costs[name]["peak_memory_mib"] or 0)
-    )
-    slower = second if faster == first else first
-    reason = f"no difference in quality is shown ({compared}), and {_cost(costs, faster, slower)}"
-    return Recommendation(faster, reason, means, p_value)
+    cheaper = _cheaper(costs, first, second)
+    other = second if cheaper == first else first
+    reason = f"no difference in quality is shown ({compared}), and {_cost(costs, cheaper, other)}"
+    return Recommendation(cheaper, reason, means, p_value)
+
+
+def _cheaper(costs: Mapping[str, Mapping[str, Any]], first: str, second: str) -> str:
+    """Return the faster model; where that is nearly the same, the smaller one."""
+    seconds = {name: costs[name]["seconds"] for name in (first, second)}
+    if max(seconds.values()) > _CLEARLY_SLOWER * min(seconds.values()):
+        return min(seconds, key=lambda name: seconds[name])
+    return min((first, second), key=lambda name: costs[name]["peak_memory_mib"] or 0)
 
 
 def _cost(costs: Mapping[str, Mapping[str, Any]], name: str, other: str) -> str:

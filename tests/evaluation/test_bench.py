@@ -13,7 +13,10 @@ def row(score=0.9, smoke=True, code="x = 1"):
 
 
 def summary(**seconds):
-    return [{"name": name, "seconds": value, "peak_memory_mib": 500.0} for name, value in seconds.items()]
+    memory = {"big": 900.0, "small": 500.0}
+    return [
+        {"name": name, "seconds": value, "peak_memory_mib": memory[name]} for name, value in seconds.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -38,9 +41,12 @@ def test_the_better_model_is_recommended_where_the_difference_is_no_chance():
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_where_no_difference_is_shown_the_faster_one_is():
-    found = recommend({"big": [row(0.9), row(0.7)], "small": [row(0.8)] * 2}, summary(big=60.0, small=5.0), 0)
-    assert found.name == "small" and "no difference in quality is shown" in found.reason
+def test_where_no_difference_is_shown_the_cheaper_one_is():
+    rows = {"big": [row(0.9), row(0.7)], "small": [row(0.8)] * 2}
+    found = recommend(rows, summary(big=4.0, small=5.0), 0)
+    assert found.name == "big" and "no difference in quality is shown" in found.reason
+    found = recommend(rows, summary(big=4.9, small=5.0), 0)
+    assert found.name == "small" and "memory 500 MiB against 900 MiB" in found.reason
 
 
 def test_a_model_that_makes_nothing_is_never_recommended():
