@@ -69,7 +69,7 @@ def _table_command(table: str) -> click.Command:
         document = {"settings": run.settings, **document, "notes": [*document["notes"], *notes]}
         folder.keep(table, document, items)
         reporter.done(f"{len(tasks.compared)} tasks with a plan")
-        for note in document["notes"]:
+        for note in (*document["cautions"], *document["notes"]):
             reporter.note(plain(note))
         if flags["json"]:
             options.print_json({"table": table, **document})

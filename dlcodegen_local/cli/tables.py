@@ -154,7 +154,7 @@ def _deliver(
     document = {"settings": run.settings, **document}
     folder.keep(table, document, items)
     reporter.done(f"{len(tasks.compared)} tasks with a reference")
-    for note in document["notes"]:
+    for note in (*document["cautions"], *document["notes"]):
         reporter.note(plain(note))
     if as_json:
         options.print_json({"table": table, **document})

@@ -69,6 +69,7 @@ def score_programs(
         "p_values": comparison and _p_values(comparison, seed),
         "p_value": f"{SIGNATURE}|seed {seed}|not corrected for the number of comparisons",
         "repeats": _repeats(systems, comparison),
+        "cautions": [CODEBLEU_IS_NO_PROOF] if comparison else [],
         "notes": [*_notes(tasks, rows), *tasks.without_limits(comparison.notes if comparison else ())],
     }
     return document, _items(tasks, rows, files if comparison else [])
@@ -136,7 +137,7 @@ def _repeats(systems: Sequence[System], comparison: CodeComparison | None) -> li
 
 
 def _notes(tasks: TaskSet, rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    notes = [CODEBLEU_IS_NO_PROOF] if tasks.compared else ["no task has a reference: no CodeBLEU"]
+    notes = [] if tasks.compared else ["no task has a reference: no CodeBLEU"]
     for name, found in rows.items():
         if missing := len(tasks.tasks) - len(found):
             notes.append(f"{name}: {missing} items are not done yet and count as failures in the comparison")

@@ -21,7 +21,7 @@ from dlcodegen_local.evaluation.table_run import TableRun
 from dlcodegen_local.evaluation.table_summary import costs
 from dlcodegen_local.evaluation.tasks import TaskSet, published_of
 
-_NOTES = (
+_CAUTIONS = (
     "MLD favours short lists: an empty list of layers has a lower (better) one than most systems. Layer "
     "similarity is the measure to aim at.",
     "Mean absolute errors skip what a system leaves open, and a few outliers rule them: read the log "
@@ -74,8 +74,9 @@ def score_planners(
         "p_values": comparison and _p_values(comparison, seed),
         "p_value": f"{SIGNATURE}|seed {seed}|not corrected for the number of comparisons",
         "repeats": [],
+        "cautions": list(_CAUTIONS) if comparison else [],
         "notes": [
-            *(_NOTES if comparison else ("no task has a plan: nothing is compared",)),
+            *(() if comparison else ("no task has a plan: nothing is compared",)),
             *_failures(rows),
             *tasks.without_limits(comparison.notes if comparison else ()),
         ],

@@ -81,6 +81,7 @@ def _section(name: str, document: Document, items: Sequence[Item]) -> str:
         measures = [measure for measure in _SCORED[kind] if _is_scored(document, measure)]
         parts += [
             "<h3>Against the references</h3>",
+            "<p>Means with their 95% intervals; the best of a column is bold, floors aside.</p>",
             score_table(document, measures),
             repeats_table(document),
             "<h3>Differences to the first system</h3>",
@@ -98,7 +99,8 @@ def _lead(document: Document) -> str:
     facts = [f"{tasks['items']} tasks, {tasks['with_reference']} of them with a reference"]
     facts += [f"code model {model['name']}"] if model.get("name") else []
     facts += [f"seed {settings['seed']}"]
-    return f'<p class="lead">{escaped("; ".join(facts))}.</p>'
+    cautions = "".join(f'<p class="caution">{escaped(text)}</p>' for text in document["cautions"])
+    return f'<p class="lead">{escaped("; ".join(facts))}.</p>{cautions}'
 
 
 def _is_scored(document: Document, measure: str) -> bool:

@@ -149,7 +149,9 @@ def _cell(
 ) -> str:
     if not found:
         return _NO_VALUE
-    mean, low, high = (f"{round(found[name], digits) + 0.0:{sign}.{digits}f}" for name in ("mean", "low", "high"))
+    mean, low, high = (
+        f"{round(found[name], digits) + 0.0:{sign}.{digits}f}" for name in ("mean", "low", "high")
+    )
     shown_p = "" if p is None else f"<small>p {'&lt; 0.001' if p < 0.001 else f'= {p:.3f}'}</small>"
     mark = "b" if is_best else "span"
     return f"<td><{mark}>{mean}</{mark}><small>[{low}, {high}]</small>{shown_p}</td>"
@@ -174,7 +176,7 @@ def _best(
 
 
 def _arrow(better: str) -> str:
-    return {"higher": " ↑", "lower": " ↓"}.get(better, "")
+    return {"higher": "\u00a0↑", "lower": "\u00a0↓"}.get(better, "")
 
 
 def _digits(about: Mapping[str, Mapping[str, Any]], measure: str) -> int:

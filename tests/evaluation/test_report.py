@@ -58,6 +58,7 @@ def document(kind="programs", names=("ours", "m-direct", "top-sample"), measures
         "p_values": {name: {"codebleu": 0.0004, "smoke_rate": 0.25} for name in names[1:]},
         "p_value": "shuffled",
         "repeats": [],
+        "cautions": [EVIL],
         "notes": [EVIL],
     }  # fmt: skip
 
