@@ -38,7 +38,7 @@ class TableFolder:
         self.results = folder / "results.json"
         self.report = folder / "report.html"
         self._items = folder / "items"
-        self._read()
+        self._check()
 
     def keep(self, table: str, document: dict[str, Any], items: Sequence[Item]) -> None:
         """Put a scored table into the results, and make the page anew."""
@@ -47,6 +47,13 @@ class TableFolder:
         write_file(self.results, _text({"format": _FORMAT, "tables": tables}))
         shown = {name: self._items_of(name) for name in tables}
         write_file(self.report, render_report(tables, shown).encode("utf-8", "replace"))
+
+    def _check(self) -> None:
+        """Refuse results that cannot be shown now, not after the hours of a run."""
+        try:
+            render_report(self._read(), {})
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise ConfigError(f"{self.results} is damaged", hint="remove it, or name another folder") from exc
 
     def _read(self) -> dict[str, Any]:
         if not self.results.exists():
