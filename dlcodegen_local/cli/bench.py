@@ -9,8 +9,8 @@ import click
 
 from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.cli import options
-from dlcodegen_local.cli.reporting import StderrReporter, StepCounter
-from dlcodegen_local.cli.table_options import TableReporter
+from dlcodegen_local.cli.reporting import StderrReporter
+from dlcodegen_local.cli.table_options import StepCounter, TableReporter
 from dlcodegen_local.cli.table_printing import print_programs
 from dlcodegen_local.cli.tables import program_config, program_settings
 from dlcodegen_local.config import find_paths

@@ -1,7 +1,8 @@
-"""`dlcodegen evaluate`: scores of predictions against references, and the paper's tables."""
+"""`dlcodegen evaluate`: scores of predictions against references."""
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -10,7 +11,7 @@ import click
 
 from dlcodegen_local.cli import options
 from dlcodegen_local.cli.planner_tables import PLANNER_COMMANDS
-from dlcodegen_local.cli.reporting import StderrReporter, StepCounter
+from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.cli.tables import TABLE_COMMANDS
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ConfigError
@@ -130,11 +131,26 @@ def code_command(
     _check_output(output, predictions, references)
     reporter = StderrReporter(unit="tasks")
     reporter.stage("comparing code")
-    progress = StepCounter(reporter, "compared")
+    progress = _Progress(reporter)
     comparison = compare_code(predictions, references, seed, progress.step)
     reporter.done(f"{progress.steps} tasks")
     rows = [Shown(m.name, m.title, m.higher_is_better, 1, m.signature) for m in MEASURES]
     _deliver(comparison, comparison.scores.systems, rows, output, as_json=flags["json"])
+
+
+class _Progress:
+    """Count steps and tell a reporter how far they are."""
+
+    def __init__(self, reporter: StderrReporter) -> None:
+        self._reporter = reporter
+        self._began = time.monotonic()
+        self.steps = 0
+
+    def step(self, total: int) -> None:
+        """Count one step of `total`."""
+        self.steps += 1
+        rate = self.steps / max(1e-9, time.monotonic() - self._began)
+        self._reporter.progress("compared", self.steps, total, rate, (total - self.steps) / rate)
 
 
 def _check_output(output: Path | None, predictions: Sequence[Path], references: Path) -> None:

@@ -71,20 +71,3 @@ class StderrReporter:
         if self._live and self._width:
             self._stream.write("\r" + " " * self._width + "\r")
             self._width = 0
-
-
-class StepCounter:
-    """Count steps and tell a reporter how far they are."""
-
-    def __init__(self, reporter: StderrReporter, kind: str) -> None:
-        """Say what is done to each unit with `kind`."""
-        self._reporter = reporter
-        self._kind = kind
-        self._began = time.monotonic()
-        self.steps = 0
-
-    def step(self, total: int) -> None:
-        """Count one step of `total`."""
-        self.steps += 1
-        rate = self.steps / max(1e-9, time.monotonic() - self._began)
-        self._reporter.progress(self._kind, self.steps, total, rate, (total - self.steps) / rate)

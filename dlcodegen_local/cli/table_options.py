@@ -1,5 +1,6 @@
 """What the commands that run a table share: their options, and how they show where they are."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -48,6 +49,23 @@ class TableReporter:
 
     def detail(self, text: str) -> None:
         """Pass over a detail."""
+
+
+class StepCounter:
+    """Count steps and tell a reporter how far they are."""
+
+    def __init__(self, reporter: StderrReporter, kind: str) -> None:
+        """Say what is done to each unit with `kind`."""
+        self._reporter = reporter
+        self._kind = kind
+        self._began = time.monotonic()
+        self.steps = 0
+
+    def step(self, total: int) -> None:
+        """Count one step of `total`."""
+        self.steps += 1
+        rate = self.steps / max(1e-9, time.monotonic() - self._began)
+        self._reporter.progress(self._kind, self.steps, total, rate, (total - self.steps) / rate)
 
 
 def running(limited: str) -> Callable[[Command], Command]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcodegen_local.cli import options
-from dlcodegen_local.cli.reporting import StderrReporter, StepCounter
-from dlcodegen_local.cli.table_options import TableReporter, running
+from dlcodegen_local.cli.reporting import StderrReporter
+from dlcodegen_local.cli.table_options import StepCounter, TableReporter, running
 from dlcodegen_local.cli.table_printing import print_programs
 from dlcodegen_local.config import (
     GenerationConfig,
