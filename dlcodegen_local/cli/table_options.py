@@ -41,6 +41,9 @@ class TableReporter:
         """Show how far the model is with a long answer."""
         self._shown.progress(kind, done, total, rate, seconds_left)
 
+    def written(self, text: str) -> None:
+        """Pass over what the model writes."""
+
     def done(self, text: str) -> None:
         """Pass over the end of a stage."""
 
