@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from dlcodegen_local.cli import human, leaks, options
+from dlcodegen_local.cli.planner_tables import PLANNER_COMMANDS
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.cli.score_tables import Shown, deliver
+from dlcodegen_local.cli.tables import TABLE_COMMANDS
 from dlcodegen_local.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -23,6 +25,8 @@ def command() -> None:
 
 command.add_command(leaks.command)
 command.add_command(human.command)
+for table_command in (*TABLE_COMMANDS, *PLANNER_COMMANDS):
+    command.add_command(table_command)
 
 
 def _scoring(predictions_help: str, references_help: str) -> Callable[[Command], Command]:

@@ -146,7 +146,7 @@ def command(requirement: str | None, output: Path | None, batch: Path | None, **
         print_forecast(requests[""], config, as_json=flags["json"])
         return 0
     check_new_folder(output)
-    engines = _load_engines(config, reporter, need_planner=plan is None)
+    engines = load_engines(config, reporter, need_planner=plan is None)
     if batch is not None:
         return _generate_batch(requests, output, flags["layout"], engines, config, reporter)
     outcome = _generate_one(requests[""], output, flags["layout"], engines, config, reporter)
@@ -200,7 +200,13 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
     )
 
 
-def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_planner: bool) -> "Engines":
+def load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_planner: bool) -> "Engines":
+    """Load what a run needs, and say so on the way.
+
+    Raises:
+        ArtifactError: a model, index or pool is missing or damaged.
+        SandboxError: the sandbox does not start.
+    """
     from dlcodegen_local import engines
     from dlcodegen_local.pipeline import Engines
     from dlcodegen_local.verification.verifier import Verifier

@@ -1,4 +1,4 @@
-"""`dlcodegen models`: what planners and code models there are."""
+"""`dlcodegen models`: what planners and code models there are, and which is the better one."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import click
 
 from dlcodegen_local.artifacts import Manifest, list_manifests, read_manifest, sha256_of
 from dlcodegen_local.cli import options
+from dlcodegen_local.cli.bench import command as bench_command
 from dlcodegen_local.config import find_paths
 from dlcodegen_local.errors import ArtifactError
 from dlcodegen_local.plain_text import plain
@@ -16,7 +17,10 @@ _NEEDED = "memory needed (MiB)"
 
 @click.group("models")
 def command() -> None:
-    """List and describe the planner and the code models."""
+    """List, describe and compare the planner and the code models."""
+
+
+command.add_command(bench_command)
 
 
 @command.command("list")

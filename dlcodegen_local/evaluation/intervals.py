@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 RESAMPLES = 2_000
 LEVEL = 0.95
 
+# Student's t at 97.5% for 1, 2, ... degrees of freedom; the last stands for more.
+_T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -22,6 +25,11 @@ class Estimate:
     low: float
     high: float
     n: int
+
+    def to_dict(self) -> dict[str, float | int]:
+        """Return the JSON object of the results."""
+        values = {"mean": self.mean, "low": self.low, "high": self.high}
+        return {**{name: round(value, 9) for name, value in values.items()}, "n": self.n}
 
 
 def estimate(values: Sequence[float], seed: int) -> Estimate | None:
@@ -36,6 +44,20 @@ def estimate(values: Sequence[float], seed: int) -> Estimate | None:
     means = [items[rng.integers(0, len(items), len(items))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Estimate(float(items.mean()), float(low), float(high), len(items))
+
+
+def over_repeats(values: Sequence[float]) -> Estimate | None:
+    """Return the mean over repeats with other seeds and its interval by Student's t; None for fewer than two.
+
+    It says how far chance in the writing moves a score, and nothing about other items.
+    """
+    if len(values) < 2:
+        return None
+    repeats = np.asarray(values, dtype=np.float64)
+    mean = float(repeats.mean())
+    quantile = _T_QUANTILES[min(len(values) - 2, len(_T_QUANTILES) - 1)]
+    reach = quantile * float(repeats.std(ddof=1)) / len(values) ** 0.5
+    return Estimate(mean, mean - reach, mean + reach, len(values))
 
 
 def paired_difference(

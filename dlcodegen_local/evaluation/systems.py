@@ -4,8 +4,9 @@ Paper: IV, Tables II and V, Fig. 5. Differs: two floors stand beside them, the t
 plan compiler, because CodeBLEU alone is no proof of quality.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from dlcodegen_local.run_inputs import PipelineConfig
 
@@ -14,7 +15,10 @@ TEMPERATURES = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 @dataclass(frozen=True)
 class System:
-    """Name one way to a program. `published` is what its published predictions are called."""
+    """Name one way to a program. `published` is what its published predictions are called.
+
+    `repeat` counts up from 0; each has a seed of its own.
+    """
 
     name: str
     published: str
@@ -22,10 +26,11 @@ class System:
     without: tuple[str, ...] = ()
     temperature: float | None = None
     floor: Literal["", "copy", "compiler"] = ""
+    repeat: int = 0
 
     def configured(self, config: PipelineConfig) -> PipelineConfig:
         """Return the settings of a run; the plan compiler never stands in for a model that failed."""
-        generation = config.generation
+        generation = replace(config.generation, seed=config.generation.seed + self.repeat)
         if self.temperature is not None:
             generation = replace(generation, temperature=self.temperature)
         return replace(
@@ -35,6 +40,20 @@ class System:
             without=frozenset(self.without),
             has_floor=False,
         )
+
+    def failed(self, error: str) -> dict[str, Any]:
+        """Return the row of an item without a program."""
+        return {"method": self.method, "code": "", "error": error}
+
+
+def repeated(systems: Sequence[System], repeats: int) -> list[System]:
+    """Return the systems, then those of further seeds; a floor has no seed."""
+    return [
+        replace(system, name=f"{system.name}-repeat{number}", repeat=number) if number else system
+        for number in range(repeats)
+        for system in systems
+        if not (number and system.floor)
+    ]
 
 
 _WHOLE = System("dlcodegen", "dlcodegen")

@@ -11,6 +11,7 @@ from typing import Any
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import GenerationError, PlanningError
+from dlcodegen_local.evaluation.peak_memory import peak_bytes, reset_peak
 from dlcodegen_local.evaluation.systems import System
 from dlcodegen_local.evaluation.table_run import Task
 from dlcodegen_local.outcome import Candidate, Outcome, Reporter
@@ -45,7 +46,9 @@ class ProgramMaker:
         """
         plan = self._plan(task)
         make: Callable[[System, Task, Plan], Outcome] = self._floor if system.floor else self._generated
-        return make(system, task, plan).to_row()
+        reset_peak()
+        row = make(system, task, plan).to_row()
+        return {**row, "peak_memory_bytes": peak_bytes()}
 
     def _generated(self, system: System, task: Task, plan: Plan) -> Outcome:
         config = system.configured(self._config)

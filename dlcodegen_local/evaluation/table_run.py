@@ -5,17 +5,18 @@ rows depend on. Guarantees that no item is done twice, that an item whose run en
 left as failed, and that one item's error costs that item alone.
 """
 
+import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ConfigError, DlcodegenError
-from dlcodegen_local.evaluation.systems import System
 
 _MOST_STARTS = 2
 
@@ -29,12 +30,22 @@ class Task:
     dataset: str = ""
 
 
-class Maker(Protocol):
-    """Makes one program; whatever it raises costs the item."""
+class Named(Protocol):
+    """What a run knows of a system."""
 
-    def __call__(self, system: System, task: Task) -> Mapping[str, Any]:
-        """Return the item's row without its id."""
+    @property
+    def name(self) -> str:
+        """Name it, and the file of its rows."""
         ...
+
+    def failed(self, error: str) -> dict[str, Any]:
+        """Return the row of an item that came to nothing."""
+        ...
+
+
+SystemT = TypeVar("SystemT", bound=Named)
+# Makes the row of one item, without its id; whatever it raises costs the item.
+Maker = Callable[[SystemT, Task], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class TableRun:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self._folder = folder
+        self.settings = dict(settings)
         kept = folder / "settings.json"
         text = json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         if kept.exists():
@@ -72,75 +84,117 @@ class TableRun:
         else:
             write_file(kept, text)
 
-    def path_of(self, system: System) -> Path:
+    def path_of(self, system: Named) -> Path:
         """Return the file of a system's rows."""
         return self._folder / f"{system.name}.jsonl"
 
     def run(
         self,
-        systems: Sequence[System],
+        systems: Sequence[SystemT],
         tasks: Sequence[Task],
-        make: Maker,
+        make: Maker[SystemT],
         on_progress: Callable[[Progress], None],
     ) -> None:
-        """Do what is missing, system by system."""
-        open_items = [
-            (system, task)
-            for system in systems
-            for done in (self._done(system),)
-            for task in tasks
-            if task.id not in done
-        ]
+        """Do what is missing, system by system.
+
+        Raises:
+            ConfigError: another process runs in this folder, or it cannot be written.
+        """
+        with self._alone():
+            self._run(systems, tasks, make, on_progress)
+
+    def _run(
+        self,
+        systems: Sequence[SystemT],
+        tasks: Sequence[Task],
+        make: Maker[SystemT],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        open_items = self.missing(systems, tasks)
         began = time.monotonic()
         total = len(systems) * len(tasks)
         for number, (system, task) in enumerate(open_items):
             spent = time.monotonic() - began
             left = spent / number * (len(open_items) - number) if number else None
             on_progress(Progress(system.name, task.id, total - len(open_items) + number, total, left))
-            row = self._row(system, task, make)
-            _append(self.path_of(system), {"id": task.id, **row})
+            line = _line(task, self._row(system, task, make), system)
+            _append(self.path_of(system), line)
 
-    def _row(self, system: System, task: Task, make: Maker) -> Mapping[str, Any]:
+    def missing(self, systems: Sequence[SystemT], tasks: Sequence[Task]) -> list[tuple[SystemT, Task]]:
+        """Return what is not done yet, in the order in which it will be."""
+        return [
+            (system, task)
+            for system in systems
+            for done in (self._rows_by_id(system),)
+            for task in tasks
+            if task.id not in done
+        ]
+
+    def rows(self, system: Named, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+        """Return the rows of these tasks that are done, by id."""
+        done = self._rows_by_id(system)
+        return {task.id: done[task.id] for task in tasks if task.id in done}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold a lock that ends with the process, however that ends."""
+        place = self._folder / "lock"
+        try:
+            with place.open("wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield
+        except BlockingIOError as exc:
+            raise ConfigError(
+                f"another run writes to {self._folder}", hint="wait for it, or name another folder"
+            ) from exc
+        except OSError as exc:
+            raise ConfigError(f"{place} cannot be written: {exc.strerror}", hint="check the folder") from exc
+
+    def _row(self, system: SystemT, task: Task, make: Maker[SystemT]) -> Mapping[str, Any]:
         starts = self._folder / "started.json"
         counts = _read_object(starts) if starts.exists() else {}
         key = f"{system.name} {task.id}"
         before = counts.get(key, 0)
         if isinstance(before, int) and before >= _MOST_STARTS:
-            return _failed(system, f"the process ended {before} times while it ran")
+            return system.failed(f"the process ended {before} times while it ran")
         write_file(starts, json.dumps({key: before + 1 if isinstance(before, int) else 1}) + "\n")
         try:
             return make(system, task)
         except DlcodegenError as exc:
-            return _failed(system, exc.message)
+            return system.failed(exc.message)
         except Exception as exc:  # one item's fault is that item's alone
-            return _failed(system, f"{type(exc).__name__}: {exc}")
+            return system.failed(f"{type(exc).__name__}: {exc}")
         except KeyboardInterrupt:
             write_file(starts, "{}\n")  # a person's wish, not the item's fault
             raise
 
-    def _done(self, system: System) -> set[str]:
-        """Return the ids of finished items; a line that was cut by a kill is taken off the file."""
+    def _rows_by_id(self, system: Named) -> dict[str, dict[str, Any]]:
+        """Return finished items; a line that was cut by a kill is taken off the file."""
         path = self.path_of(system)
         if not path.exists():
-            return set()
+            return {}
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             write_file(path, whole)
         rows = [_decoded(line, f"{path}, line {at}") for at, line in enumerate(whole.splitlines(), start=1)]
-        return {str(row.get("id")) for row in rows}
+        return {str(row.get("id")): row for row in rows}
 
 
-def _failed(system: System, error: str) -> dict[str, Any]:
-    return {"method": system.method, "code": "", "error": error}
+def _line(task: Task, row: Mapping[str, Any], system: Named) -> bytes:
+    """Return a row as a line; half characters stay JSON escapes, a row that JSON cannot hold is a failure."""
+    try:
+        text = json.dumps({"id": task.id, **row}, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        text = json.dumps({"id": task.id, **system.failed(f"its results are no JSON: {exc}")})
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
-def _append(path: Path, row: Mapping[str, Any]) -> None:
+def _append(path: Path, line: bytes) -> None:
     """Add a row that a kill cannot spoil: one write, then to the disk."""
-    line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         with open(path, "ab") as file:
-            file.write(line.encode("utf-8"))
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
     except OSError as exc:

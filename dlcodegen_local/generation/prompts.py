@@ -4,7 +4,7 @@ Two families of builders. Whole-script prompts: `code_rag_prompt`, `template_pro
 `template_rag_prompt`, `merge_prompt`, `repair_prompt`, and those of the baselines (`direct_prompt` to
 `demonstration_prompt`). Section prompts, for small models and for drafting section by section:
 `section_draft_prompt`, `section_template_prompt`, `section_merge_prompt`, `section_repair_prompt`. Beside
-them `describe_prompt` asks what a sample is for.
+them `describe_prompt` asks what a sample is for, and `few_shot_plan_prompt` asks for a plan.
 A model that is trained for this pipeline learns from `chat.render_text(prompt, "plain")`, followed by the
 section's body without its marker (`SectionTask.name` is already in the prompt) and the end-of-text token.
 
@@ -16,6 +16,7 @@ a `$` or `{{slot}}` in material stays as it is.
 import ast
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -30,7 +31,7 @@ from dlcodegen_local.sections import REQUIRED_FUNCTIONS
 SECTION_STOP = ("\n# %% [", "\n```")
 _TAGS = re.compile(
     r"<(?=/?(?:requirement|plan|sample|second_sample|template|code|code_1|code_2|finding|names|settings|title"
-    r"|problem|chain|steps)>)"
+    r"|problem|chain|steps|dataset|example)>)"
 )
 
 
@@ -188,6 +189,16 @@ def describe_prompt(title: str, plan: Plan, code: str) -> Prompt:
         "code": _block("code", code),
     }
     return Prompt(_text("describe_system"), _fill("describe_sample", blocks))
+
+
+def few_shot_plan_prompt(requirement: str, dataset: str, examples: Sequence[str]) -> Prompt:
+    """Ask for a plan after examples, each a requirement with its plan. Paper: IV, Table IV."""
+    blocks = {
+        "examples": "".join(_block("example", example) for example in examples),
+        "requirement": _block("requirement", requirement),
+        "dataset": _block("dataset", dataset),
+    }
+    return Prompt(_text("plan_system"), _fill("few_shot_plan", blocks))
 
 
 def plan_text(plan: Plan) -> str:

@@ -24,7 +24,9 @@ LEAVES = (
     *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
     ("models", "list"),
     ("models", "info"),
+    ("models", "bench"),
     ("doctor",),
+    *(("evaluate", table) for table in ("table2", "table4", "table5", "fig4", "fig5")),
 )
 HEAVY = (
     "onnxruntime",

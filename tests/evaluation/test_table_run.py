@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dlcodegen_local.errors import ConfigError, GenerationError
-from dlcodegen_local.evaluation.systems import TABLES, System
+from dlcodegen_local.evaluation.systems import TABLES, System, repeated
 from dlcodegen_local.evaluation.table_run import TableRun, Task
 
 SYSTEMS = (System("one", ""), System("two", ""))
@@ -92,6 +92,28 @@ def test_a_file_that_is_no_json_is_named(tmp_path, name):
     (tmp_path / name).write_text("NaN?\n")
     with pytest.raises(ConfigError, match=name):
         run(tmp_path, Recorder())
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
+    run(tmp_path, lambda system, task: run(tmp_path, Recorder()))
+    assert "another run writes" in rows(tmp_path, "one")[0]["error"]
+
+
+def test_half_characters_are_kept_and_what_is_no_json_fails(tmp_path):
+    run(tmp_path, lambda system, task: {"code": "\ud800" if task.id == "a" else float("nan")})
+    kept, failed = rows(tmp_path, "one")
+    assert kept["code"] == "\ud800"
+    assert failed["code"] == "" and "no JSON" in failed["error"]
+
+
+def test_repeats_are_systems_with_a_seed_of_their_own():
+    systems = (System("one", "one"), System("floor", "", floor="copy"))
+    assert [(system.name, system.repeat) for system in repeated(systems, 3)] == [
+        ("one", 0),
+        ("floor", 0),
+        ("one-repeat1", 1),
+        ("one-repeat2", 2),
+    ]
 
 
 def test_the_tables_hold_the_paper_s_systems():

@@ -20,6 +20,7 @@ PROMPTS = {
     "comparative_merge": prompts.merge_prompt(REQUIREMENT, OTHER_PLAN, "a = 1", "a = 2"),
     "repair": prompts.repair_prompt(PLAN, "a = b", "undefined-name: b\n> a = b"),
     "describe_sample": prompts.describe_prompt("Rows sorted into classes", OTHER_PLAN, TABLE),
+    "few_shot_plan": prompts.few_shot_plan_prompt(REQUIREMENT, "2,000 rows", ("Requirement: x\nPlan: {}",)),
     "direct": prompts.direct_prompt(REQUIREMENT),
     "ps_plan": prompts.steps_prompt(REQUIREMENT),
     "ps_code": prompts.solve_prompt(REQUIREMENT, "1. Read the table."),
