@@ -17,6 +17,7 @@ from statistics import median
 
 from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.generation.llm import Progress, Prompt, Sampling
+from dlcodegen_local.generation.pace import ModelCache
 from dlcodegen_local.generation.prompts import code_rag_prompt, merge_prompt, repair_prompt
 from tests.benchmarks.forced import MODELS, ForcedLLM
 from tests.benchmarks.random_gguf import random_gguf
@@ -54,7 +55,7 @@ def load(options: argparse.Namespace) -> ForcedLLM:
     """Load the model that the options name."""
     prepare_environment()
     path = random_gguf(options.random) if options.random else options.model
-    llm = ForcedLLM(path, cache=options.cache, n_ctx=3072)
+    llm = ForcedLLM(path, cache=ModelCache(options.cache), n_ctx=3072)
     llm.limit = options.tokens
     return llm
 
