@@ -21,13 +21,18 @@ lint: setup-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Ratios within one run. The first run builds models in build/benchmarks: 10 minutes and 15 GB of disk.
+# Ratios within one run. The first run builds models in build/benchmarks: 10 minutes and 16 GB of disk.
 # Peers that are not installed are left out: pip install -e '.[bench]' brings them.
 bench: setup-dev
 	$(BIN)/python -m tests.benchmarks.constrained
 	$(BIN)/pip install --progress-bar off -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks.planner --model-dir build/benchmarks
 	$(BIN)/python -m tests.benchmarks.search
+	$(BIN)/python -m tests.benchmarks.lookup
+	$(BIN)/python -m tests.benchmarks.stages
+	$(BIN)/python -m tests.benchmarks.lookup --random build/benchmarks/random.gguf
+	$(BIN)/python -m tests.benchmarks.stages --random build/benchmarks/random.gguf
+	$(BIN)/python -m tests.benchmarks.scoring
 
 # The count of network calls, with a minute of idling after each command.
 prove-offline: setup-dev

@@ -69,7 +69,11 @@ class RetrievalConfig:
 
 @dataclass(frozen=True)
 class GenerationConfig:
-    """Set the code model. `max_repairs` bounds how often a finding goes back to it."""
+    """Set the code model. `max_repairs` bounds how often a finding goes back to it.
+
+    `effort` `fast` takes the likeliest answers only; `best` tries several temperatures and takes the version
+    that the verifier finds best.
+    """
 
     model: Path
     merge: Literal["auto", "free", "segments"] = "auto"
@@ -78,6 +82,7 @@ class GenerationConfig:
     n_ctx: int | None = None
     threads: int | None = None
     max_repairs: int = 2
+    effort: Literal["fast", "normal", "best"] = "normal"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
+from dlcodegen_local.config import (
+    GenerationConfig,
+    PlannerConfig,
+    RetrievalConfig,
+    VerificationConfig,
+    find_paths,
+)
 
 if TYPE_CHECKING:
     from dlcodegen_local.generation.llm import CodeLLM
@@ -40,15 +46,17 @@ def load_index(config: RetrievalConfig, notify: Callable[[str], None]) -> "Sampl
     return SampleIndex(pools, config.cache, notify)
 
 
-def load_code_model(config: GenerationConfig) -> "CodeLLM":
-    """Load the code model of a GGUF file.
+def load_code_model(config: GenerationConfig, notify: Callable[[str], None]) -> "CodeLLM":
+    """Load the code model of a GGUF file; `notify` gets a line where that takes long.
 
     Raises:
         ArtifactError: it is missing, damaged, or too large for this machine.
     """
     from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
+    from dlcodegen_local.generation.pace import ModelCache
 
-    return LlamaCppLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads)
+    cache = ModelCache(find_paths().cache, notify)
+    return LlamaCppLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads, cache=cache)
 
 
 def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":

@@ -8,87 +8,37 @@ writes badly.
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
 
-from dlcodegen_local import __version__
-from dlcodegen_local.artifacts import sha256_of
-from dlcodegen_local.compiler import compile_plan
-from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
-from dlcodegen_local.errors import GenerationError
-from dlcodegen_local.generation.llm import CodeLLM, Progress
-from dlcodegen_local.generation.repair import repair
-from dlcodegen_local.generation.results import Floor, GenerationSettings, StageResult
+from dlcodegen_local.config import PlannerConfig
+from dlcodegen_local.generation.following import by_ability, follow
+from dlcodegen_local.generation.results import GenerationSettings, StageResult
 from dlcodegen_local.generation.stages import (
     code_rag_draft,
     comparative_merge,
     template,
     template_rag_draft,
 )
-from dlcodegen_local.outcome import Candidate, Outcome, merit
+from dlcodegen_local.methods import Baselines
+from dlcodegen_local.outcome import Candidate, Outcome, Reporter, is_compiled, with_unique_ids
 from dlcodegen_local.plan.schema import Plan
-from dlcodegen_local.planner.planner import Planner
-from dlcodegen_local.retrieval.index import Hit, SampleIndex
+from dlcodegen_local.retrieval.index import Hit
 from dlcodegen_local.retrieval.samples import Sample
+from dlcodegen_local.run_inputs import Engines, PipelineConfig, Request, floor_of, run_inputs
+from dlcodegen_local.run_stages import StageRunner
 from dlcodegen_local.runs import RunRecord
-from dlcodegen_local.sections import Sections
-from dlcodegen_local.verification.report import Finding, Verification
-from dlcodegen_local.verification.verifier import Verifier
+from dlcodegen_local.selection import Selection
+
+__all__ = ["Engines", "PipelineConfig", "Request", "generate", "low_confidence", "run_inputs"]
 
 IS_A_TASK = 0.5
 SURE_OF_THE_TASK = 0.6
-
-
-class Reporter(Protocol):
-    """Show a person what runs and how far it is."""
-
-    def stage(self, name: str) -> None:
-        """Begin a stage."""
-
-    def progress(self, kind: str, done: int, total: int, rate: float, seconds_left: float) -> None:
-        """Show `done` of `total` tokens at `rate` a second."""
-
-    def done(self, text: str) -> None:
-        """End the stage with what came of it."""
-
-    def note(self, text: str) -> None:
-        """Show a message that a person should not miss."""
-
-    def detail(self, text: str) -> None:
-        """Show a message for those who want to know everything."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """Hold what a user asks; a given plan replaces the planner."""
-
-    requirement: str
-    dataset: str = ""
-    plan: Plan | None = None
-
-
-@dataclass(frozen=True)
-class PipelineConfig:
-    """Set every stage; `without` leaves out `comparison`, `code-rag` or `template-rag` (Table V)."""
-
-    planner: PlannerConfig
-    retrieval: RetrievalConfig
-    generation: GenerationConfig
-    verification: VerificationConfig
-    without: frozenset[str] = frozenset()
-    framework: str = "keras"
-
-
-@dataclass(frozen=True)
-class Engines:
-    """Hold the loaded engines; `planner` is None where the plan is given."""
-
-    planner: Planner | None
-    index: SampleIndex
-    llm: CodeLLM
-    verifier: Verifier
+# So many samples are looked at for one whose code can follow the plan.
+_CONSIDERED = 6
+# What is tried beside the given temperature where time does not matter; 1.5 is the paper's.
+_FURTHER_TEMPERATURES = (0.7, 1.5)
+# What takes the place of the two drafts where both are left out, as in the paper's ablation.
+_REPLACED = ("cedar", "ccot")
 
 
 def low_confidence(confidence: Mapping[str, float]) -> tuple[str, ...]:
@@ -102,32 +52,6 @@ def low_confidence(confidence: Mapping[str, float]) -> tuple[str, ...]:
     return (f"the planner is unsure what kind of task this is ({sure:.2f} of 1): check the plan",)
 
 
-def run_inputs(request: Request, engines: Engines, config: PipelineConfig) -> dict[str, Any]:
-    """Return what a run depends on, as JSON: the same inputs give the same bytes."""
-    generation = config.generation
-    return {
-        "requirement": request.requirement,
-        "dataset": request.dataset,
-        "plan": request.plan.to_dict() if request.plan else None,
-        "planner": sha256_of(config.planner.folder / "manifest.json") if engines.planner else None,
-        "num_beams": config.planner.num_beams,
-        "index": engines.index.sha256,
-        "k": config.retrieval.k,
-        "model": {"name": engines.llm.info.name, "sha256": engines.llm.info.sha256},
-        "n_ctx": engines.llm.info.n_ctx,
-        "threads": generation.threads,
-        "version": __version__,
-        "merge": generation.merge,
-        "temperature": generation.temperature,
-        "seed": generation.seed,
-        "max_repairs": generation.max_repairs,
-        "run": config.verification.run,
-        "min_compliance": config.verification.min_compliance,
-        "without": sorted(config.without),
-        "framework": config.framework,
-    }
-
-
 def generate(
     request: Request, engines: Engines, config: PipelineConfig, record: RunRecord, reporter: Reporter
 ) -> Outcome:
@@ -137,80 +61,142 @@ def generate(
         PlanningError: no plan could be made.
         SandboxError: the sandbox does not start.
     """
-    run = _Run(request, engines, config, record, reporter)
     began = time.monotonic()
-    plan = run.make_plan()
-    hits = run.retrieve(plan)
-    candidates = run.draft(plan, hits)
-    chosen, verification = run.choose(plan, candidates)
+    stages = StageRunner(record, reporter)
+    record.add_machine({"pace": dict(engines.llm.info.pace)})
+    plan = request.plan or _make_plan(request, engines, config.planner, stages)
+    run = _Drafting(request, plan, engines, config, stages)
+    candidates = run.draft()
+    selection = Selection(plan, engines, config, run.settings, stages)
+    chosen, verification = selection.choose(candidates, run.spare)
     named = ", ".join((*chosen.provenance.values(), *chosen.bases.values()))
     traced = {source.split(":", 1)[-1].removesuffix("+plan") for source in named.split(", ")}
+    samples = [hit.sample for hit in run.hits if hit.sample.id in traced]
     return Outcome(
         plan=plan,
-        method="dlcodegen",
+        method=config.method,
         chosen=chosen,
         verification=verification,
-        licences={name: sample.licence for name, sample in named_samples(hits).items() if name in traced},
-        pools={name: sample.pool for name, sample in named_samples(hits).items() if name in traced},
+        licences={sample.id: sample.licence for sample in samples},
+        pools={sample.id: sample.pool for sample in samples},
         seconds=time.monotonic() - began,
-        tokens=run.tokens,
+        tokens=stages.tokens,
     )
 
 
-def named_samples(hits: Sequence[Hit]) -> dict[str, Sample]:
-    """Return the samples under the names that prompts and projects know them by.
+def _make_plan(request: Request, engines: Engines, planner: PlannerConfig, stages: StageRunner) -> Plan:
+    assert engines.planner is not None
+    stages.reporter.stage("plan")
+    result = engines.planner.plan(
+        request.requirement,
+        request.dataset,
+        num_beams=planner.num_beams,
+        layer_style="calls",
+    )
+    for note in (*result.notes, *low_confidence(result.confidence)):
+        stages.reporter.note(note)
+    value = {"plan": result.plan.to_dict(), "log_prob": result.log_prob, "notes": list(result.notes)}
+    stages.record.add_stage("plan", value, {"seconds": result.seconds, "steps": result.steps})
+    stages.reporter.done(f"{result.plan.category}, {len(result.plan.layers)} layers")
+    return result.plan
 
-    That is the id; where two pools have a sample of one id, the later one's name ends in `-2`.
+
+class _Drafting:
+    """Carry request, plan and engines through retrieval and the stages that write.
+
+    `hits` are the samples that were looked at, `spare` versions of them that the model did not touch.
     """
-    named: dict[str, Sample] = {}
-    for hit in hits:
-        name, number = hit.sample.id, 1
-        while name in named:
-            number += 1
-            name = f"{hit.sample.id}-{number}"
-        named[name] = hit.sample
-    return named
-
-
-class _Run:
-    """Carry the engines, the record and the token count through the stages of one run."""
 
     def __init__(
-        self,
-        request: Request,
-        engines: Engines,
-        config: PipelineConfig,
-        record: RunRecord,
-        reporter: Reporter,
+        self, request: Request, plan: Plan, engines: Engines, config: PipelineConfig, stages: StageRunner
     ) -> None:
-        self.request = request
-        self.engines = engines
-        self.config = config
-        self.record = record
-        self.reporter = reporter
-        self.tokens = 0
-
-    def make_plan(self) -> Plan:
-        if self.request.plan is not None:
-            return self.request.plan
-        assert self.engines.planner is not None
-        self.reporter.stage("plan")
-        result = self.engines.planner.plan(
-            self.request.requirement,
-            self.request.dataset,
-            num_beams=self.config.planner.num_beams,
-            layer_style="calls",
+        self._request = request
+        self._plan = plan
+        self._engines = engines
+        self._config = config
+        self._stages = stages
+        self.hits: list[Hit] = []
+        self.spare: list[Candidate] = []
+        self._unable: frozenset[str] = frozenset()
+        generation = config.generation
+        self.settings = GenerationSettings(
+            temperature=generation.temperature,
+            seed=generation.seed,
+            merge=generation.merge,
+            max_retry_tokens=0 if generation.effort == "fast" else GenerationSettings.max_retry_tokens,
+            on_progress=stages.show,
+            floor=floor_of(plan, config.framework),
         )
-        for note in (*result.notes, *low_confidence(result.confidence)):
-            self.reporter.note(note)
-        value = {"plan": result.plan.to_dict(), "log_prob": result.log_prob, "notes": list(result.notes)}
-        self.record.add_stage("plan", value, {"seconds": result.seconds, "steps": result.steps})
-        self.reporter.done(f"{result.plan.category}, {len(result.plan.layers)} layers")
-        return result.plan
 
-    def retrieve(self, plan: Plan) -> list[Hit]:
-        self.reporter.stage("retrieve")
-        hits = self.engines.index.search(plan, self.config.retrieval.k, framework=self.config.framework)
+    def draft(self) -> list[Candidate]:
+        """Return the model's versions, best first: the merge, then the drafts it was made of."""
+        methods = self._methods()
+        samples = self._retrieved() if "dlcodegen" in methods else []
+        found: list[Candidate] = []
+        for round_, temperature in enumerate(self._temperatures()):
+            settings = dataclasses.replace(self.settings, temperature=temperature)
+            mark = f" {round_ + 1}" if round_ else ""
+            if samples:
+                drafts = self._rag_drafts(samples, settings, mark)
+            else:
+                drafts = self._baselines(methods, settings, mark)
+            found += self._compared(drafts, settings, mark)
+        return found
+
+    def _methods(self) -> tuple[str, ...]:
+        """Return whose drafts are compared: those of the whole method, or of baselines."""
+        if self._config.method == "dlcodegen" and {"code-rag", "template-rag"} <= self._config.without:
+            return _REPLACED
+        return (self._config.method,)
+
+    @property
+    def _is_by_sections(self) -> bool:
+        """Tell whether drafts are written section by section, from samples brought to the plan."""
+        return self.settings.by_sections(self._engines.llm, self.settings.drafting)
+
+    def _retrieved(self) -> list[Sample]:
+        """Return the samples to draft after; for drafts by sections, those whose code can follow first."""
+        self._stages.reporter.stage("retrieve")
+        k = self._config.retrieval.k
+        count = max(k, _CONSIDERED) if self._is_by_sections else k
+        found = self._engines.index.search(self._plan, count, framework=self._config.framework)
+        self.hits = with_unique_ids(found)
+        if self._is_by_sections:
+            self._sort_by_ability()
+        return self._keep(self.hits[:k])
+
+    def _sort_by_ability(self) -> None:
+        """Put first the hits of the plan's category whose code can follow the plan.
+
+        A draft on the data of one that cannot is not taken later, whatever its smoke run would say.
+        """
+        floor = self.settings.floor
+        assert floor is not None
+        own = [hit for hit in self.hits if not hit.topped_up]
+        followers = [follow(hit.sample, self._request.requirement, self._plan, floor) for hit in own]
+        order = by_ability(followers)
+        neighbours = [hit for hit in self.hits if hit.topped_up]
+        self._unable = frozenset(
+            f"sample:{hit.sample.id}"
+            for hit, follower in zip(own, followers, strict=True)
+            if follower and not follower.is_able
+        )
+        if any(follower and follower.is_able for follower in followers):
+            # What cannot follow the plan is no model for code that should, and neighbours least of all.
+            neighbours = []
+            order = [place for place in order if not (follower := followers[place]) or follower.is_able]
+        self.hits = [own[place] for place in order] + neighbours
+        self.spare = [
+            Candidate("code-rag", follower.source, follower.provenance, follower.bases)
+            for place in order
+            if not self._config.without
+            and (follower := followers[place])
+            and follower.is_able
+            and not is_compiled(follower.source, follower.provenance)
+        ]
+
+    def _keep(self, kept: list[Hit]) -> list[Sample]:
+        """Record and show the samples that drafts are written after."""
         value = [
             {
                 "id": hit.sample.id,
@@ -220,164 +206,66 @@ class _Run:
                 "score": hit.score,
                 "topped_up": hit.topped_up,
             }
-            for hit in hits
+            for hit in kept
         ]
-        self.record.add_stage("retrieve", {"hits": value}, {})
-        self.reporter.done(", ".join(f"{hit.sample.id} ({hit.score:.1f})" for hit in hits))
-        for hit in hits:
+        self._stages.record.add_stage("retrieve", {"hits": value}, {})
+        self._stages.reporter.done(", ".join(f"{hit.sample.id} ({hit.score:.1f})" for hit in kept))
+        for hit in kept:
             if hit.topped_up:
                 origin = f"{hit.sample.plan.category}, {hit.sample.framework}"
-                self.reporter.note(f"{hit.sample.id} is {hit.topped_up}: {origin}")
-        return hits
+                self._stages.reporter.note(f"{hit.sample.id} is {hit.topped_up}: {origin}")
+        return [hit.sample for hit in kept]
 
-    def draft(self, plan: Plan, hits: list[Hit]) -> list[Candidate]:
-        """Return the model's versions, best first: the merge, then the drafts it was made of."""
-        requirement, llm, settings = self.request.requirement, self.engines.llm, self._settings(plan)
-        samples = [dataclasses.replace(sample, id=name) for name, sample in named_samples(hits).items()]
-        drafts: dict[str, StageResult] = {}
-        if "code-rag" not in self.config.without:
-            self._write(drafts, "code-rag", lambda: code_rag_draft(requirement, plan, samples, llm, settings))
-        if "template-rag" not in self.config.without:
-            abstracted = self._stage("template", lambda: template(requirement, plan, samples, llm, settings))
-            if abstracted is not None:
-                self._write(
-                    drafts,
-                    "template-rag",
-                    lambda: template_rag_draft(requirement, plan, abstracted, samples, llm, settings),
-                )
-        if len(drafts) == 2 and "comparison" not in self.config.without:
-            first, second = drafts["code-rag"], drafts["template-rag"]
-            self._write(
-                drafts,
-                "merge",
-                lambda: comparative_merge(requirement, plan, first, second, llm, settings),
+    def _temperatures(self) -> tuple[float, ...]:
+        given = self._config.generation.temperature
+        further = _FURTHER_TEMPERATURES if self._config.generation.effort == "best" else ()
+        return (given, *(temperature for temperature in further if temperature != given))
+
+    def _compared(
+        self, drafts: dict[str, StageResult], settings: GenerationSettings, mark: str
+    ) -> list[Candidate]:
+        """Return the merge of two drafts, then the drafts; `mark` tells records apart."""
+        if len(drafts) == 2 and "comparison" not in self._config.without:
+            first, second = drafts.values()
+            request, plan, llm = self._request, self._plan, self._engines.llm
+            merged = self._stages.run(
+                f"merge{mark}",
+                lambda: comparative_merge(request.requirement, plan, first, second, llm, settings),
             )
+            drafts = {"merge": merged, **drafts} if merged else drafts
         return [
             Candidate(origin, draft.source, draft.provenance, draft.bases)
-            for origin in ("merge", "code-rag", "template-rag")
-            if (draft := drafts.get(origin)) is not None and draft.source and not _is_compiled(draft)
+            for origin, draft in drafts.items()
+            if draft.source
+            and not is_compiled(draft.source, draft.provenance)
+            and draft.provenance.get("data", "").removesuffix("+plan") not in self._unable
         ]
 
-    def choose(self, plan: Plan, candidates: list[Candidate]) -> tuple[Candidate, Verification]:
-        """Return the first version that passes; repaired ones come before the drafts, the compiler last."""
-        tried: set[str] = set()
-        for rank, candidate in enumerate(candidates):
-            if candidate.source in tried:
-                continue
-            tried.add(candidate.source)
-            verification = self._verify(plan, candidate)
-            if rank == 0:
-                candidate, verification = self._repaired(plan, candidate, verification)
-            if self._survives(verification):
-                return candidate, verification
-        self.reporter.stage("compile")
-        source = compile_plan(plan, self.config.framework)
-        provenance = dict.fromkeys(Sections.parse(source).bodies, "compiler")
-        self.reporter.done("no draft of the model passed its checks; the plan compiler wrote the project")
-        compiled = Candidate("compiler", source, provenance)
-        return compiled, self._verify(plan, compiled)
+    def _rag_drafts(
+        self, samples: list[Sample], settings: GenerationSettings, mark: str
+    ) -> dict[str, StageResult]:
+        requirement, plan, llm = self._request.requirement, self._plan, self._engines.llm
+        without, run = self._config.without, self._stages.run
+        drafts: dict[str, StageResult | None] = {}
+        if "code-rag" not in without:
+            drafts["code-rag"] = run(
+                f"code-rag{mark}", lambda: code_rag_draft(requirement, plan, samples, llm, settings)
+            )
+        if "template-rag" not in without:
+            abstracted = run(f"template{mark}", lambda: template(requirement, plan, samples, llm, settings))
+            if abstracted is not None:
+                drafts["template-rag"] = run(
+                    f"template-rag{mark}",
+                    lambda: template_rag_draft(requirement, plan, abstracted, samples, llm, settings),
+                )
+        return {origin: draft for origin, draft in drafts.items() if draft is not None}
 
-    def _repaired(
-        self, plan: Plan, candidate: Candidate, verification: Verification
-    ) -> tuple[Candidate, Verification]:
-        """Let the model mend what was found, a bounded number of times; never return a worse version."""
-        best, found = candidate, verification
-        for attempt in range(self.config.generation.max_repairs):
-            defects = self.engines.verifier.defects(best.source, found)
-            if not defects:
-                break
-            work = (best.source, defects[attempt % len(defects)], attempt)
-            mended = self._stage(f"repair {attempt + 1}", partial(self._repair, plan, *work))
-            if mended is None or not mended.source or mended.source == best.source:
-                continue
-            version = Candidate("repair", mended.source, {**best.provenance, **mended.provenance}, best.bases)
-            after = self._verify(plan, version)
-            if merit(after) > merit(found):
-                best, found = version, after
-        return best, found
-
-    def _repair(self, plan: Plan, source: str, defect: Finding, attempt: int) -> StageResult:
-        return repair(source, plan, defect, self.engines.llm, self._settings(plan), attempt)
-
-    def _survives(self, verification: Verification) -> bool:
-        return verification.ok and self.engines.verifier.follows_plan(verification.compliance)
-
-    def _verify(self, plan: Plan, candidate: Candidate) -> Verification:
-        self.reporter.stage(f"verify {candidate.origin}")
-        verifier = self.engines.verifier
-        verification = verifier.inspect(candidate.source, plan)
-        if candidate.origin == "compiler" or verifier.follows_plan(verification.compliance):
-            verification = verifier.prove(candidate.source, plan, verification)
-        value = verification.to_dict()
-        seconds = value["smoke"].pop("seconds")
-        self.record.add_stage(f"verify {candidate.origin}", value, {"smoke_seconds": seconds})
-        errors = sum(finding.severity == "error" for finding in verification.findings)
-        score = verification.compliance.score
-        smoke = {True: "passed", False: "failed", None: "not run"}[verification.smoke.ok]
-        detail = f": {verification.smoke.message}" if verification.smoke.ok is False else ""
-        followed = "no plan" if score is None else f"compliance {score:.2f}"
-        self.reporter.done(f"{errors or 'no'} static errors, {followed}, smoke run {smoke}{detail}")
-        return verification
-
-    def _write(self, drafts: dict[str, StageResult], origin: str, write: Callable[[], StageResult]) -> None:
-        result = self._stage(origin, write)
-        if result is not None:
-            drafts[origin] = result
-
-    def _stage(self, name: str, write: Callable[[], StageResult]) -> StageResult | None:
-        """Run one stage of the model and record it; a model that writes no code costs only the stage."""
-        self.reporter.stage(name)
-        try:
-            result = write()
-        except GenerationError as exc:
-            self.record.add_stage(name, {"error": exc.message}, {})
-            self.reporter.done(f"failed: {exc.message}")
-            return None
-        self.tokens += result.prompt_tokens - result.cached_tokens + result.completion_tokens
-        value = {
-            "source": result.source,
-            "provenance": dict(result.provenance),
-            "notes": list(result.notes),
-            "prompts": [[prompt.system, prompt.user, prompt.assistant_prefix] for prompt in result.prompts],
-            "outputs": list(result.outputs),
-            "tokens": [result.prompt_tokens, result.completion_tokens],
-        }
-        timings = {"reading_s": result.prompt_seconds, "writing_s": result.completion_seconds}
-        self.record.add_stage(name, value, timings)
-        cuts = [note for budget in result.budgets for note in budget.notes()]
-        for note in result.notes:
-            (self.reporter.note if note in cuts else self.reporter.detail)(note)
-        self.reporter.done(_account(result))
-        return result
-
-    def _settings(self, plan: Plan) -> GenerationSettings:
-        generation = self.config.generation
-        return GenerationSettings(
-            temperature=generation.temperature,
-            seed=generation.seed,
-            merge=generation.merge,
-            on_progress=self._show,
-            floor=Floor(compile_plan(plan, self.config.framework), plan),
+    def _baselines(
+        self, methods: Sequence[str], settings: GenerationSettings, mark: str
+    ) -> dict[str, StageResult]:
+        baselines = Baselines(
+            self._request.requirement, self._plan, self._engines, self._config, self._stages
         )
-
-    def _show(self, stage: str, progress: Progress) -> None:
-        self.reporter.progress(
-            progress.kind, progress.tokens, progress.total, progress.tokens_per_second, progress.seconds_left
-        )
-
-
-def _is_compiled(draft: StageResult) -> bool:
-    """Tell whether nothing in a draft is of the model or of a sample."""
-    sources = {source.removesuffix("+plan") for source in draft.provenance.values()}
-    return bool(sources) and sources <= {Floor.id, "computed"}
-
-
-def _account(result: StageResult) -> str:
-    """Say what a stage read and wrote, and which share of its sections is the model's own."""
-    own = sum(source == "model" for source in result.provenance.values())
-    parts = [f"{result.prompt_tokens} tokens read", f"{result.completion_tokens} written"]
-    if result.completion_seconds > 0 and result.completion_tokens:
-        parts.append(f"{result.completion_tokens / result.completion_seconds:.0f} tokens/s")
-    if result.provenance:
-        parts.append(f"{own} of {len(result.provenance)} sections by the model")
-    return ", ".join(parts)
+        drafts = {method: baselines.draft(method, settings, mark) for method in methods}
+        self.hits = baselines.hits
+        return {method: draft for method, draft in drafts.items() if draft is not None}

@@ -7,12 +7,12 @@ emoji, are plain text.
 
 import re
 
-_UNPLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+UNPLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def find_unplain(text: str, allowed: str = "\t\n\r\f") -> str | None:
     """Name the first character that no plain text holds, or return None where all may stay."""
-    for match in _UNPLAIN.finditer(text):
+    for match in UNPLAIN.finditer(text):
         char = match.group()
         if char not in allowed:
             kind = "half a character" if "\ud800" <= char <= "\udfff" else "the control character"
@@ -27,4 +27,4 @@ def letters_and_digits(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return a text with a space for every character that no plain text holds, line breaks included."""
-    return _UNPLAIN.sub(" ", text)
+    return UNPLAIN.sub(" ", text)

@@ -30,6 +30,7 @@ class RunRecord:
         self._state = state
         self._stages: list[dict[str, Any]] = []
         self._timings: list[dict[str, Any]] = []
+        self._machine: dict[str, Any] = {}
         self._status = "running"
         self._save()
 
@@ -41,17 +42,33 @@ class RunRecord:
         self._timings.append({"name": name, **timings})
         self._save()
 
+    def add_machine(self, facts: Mapping[str, Any]) -> None:
+        """Keep what this machine decided, as JSON: it goes to the record alone."""
+        self._machine.update(facts)
+        self._save()
+
     def finish(self, status: str) -> None:
         """Close the record as `done`, `findings`, `failed` or `interrupted`."""
         self._status = status
         self._save()
+
+    @property
+    def timings(self) -> tuple[Mapping[str, Any], ...]:
+        """What the stages took so far."""
+        return tuple(self._timings)
 
     def summary(self) -> dict[str, Any]:
         """Return the part that the same inputs give again: no clock, no machine."""
         return {"run": self.run_id, "inputs": self.inputs, "stages": list(self._stages)}
 
     def _save(self) -> None:
-        record = {**self.summary(), "status": self._status, "timings": self._timings, "versions": _versions()}
+        record = {
+            **self.summary(),
+            "status": self._status,
+            "timings": self._timings,
+            "machine": self._machine,
+            "versions": _versions(),
+        }
         self._store(self._state / "runs" / self.run_id / "record.json", record)
 
     def _store(self, path: Path, value: Mapping[str, Any]) -> None:

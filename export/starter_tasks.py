@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcodegen_local.compiler import compile_plan
 from dlcodegen_local.errors import DlcodegenError
-from dlcodegen_local.generation import plan_values, prompts
+from dlcodegen_local.generation import plan_layers, plan_values, prompts
 from dlcodegen_local.generation.llm import Prompt
 from dlcodegen_local.generation.repair import describe
 from dlcodegen_local.generation.syntax import config_defaults
@@ -24,7 +24,6 @@ from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.sections import SECTION_NAMES, Sections
 from dlcodegen_local.verification.report import Finding
 from export import starter_variations as variations
-from export.starter_layers import with_plan_layers
 
 # How often a section is asked for; [main] is the same in every script and not asked for.
 _SECTION_WEIGHTS = {
@@ -86,10 +85,12 @@ def read_rows(path: Path) -> tuple[tuple[str, Plan], ...]:
 
 
 def read_samples(folder: Path) -> tuple[Script, ...]:
-    """Read the bundled samples, sorted by id."""
+    """Read the bundled samples in Keras, sorted by id: projects are written in Keras."""
     scripts = []
     for path in sorted(folder.glob("*.json")):
         entry = json.loads(path.read_text(encoding="utf-8"))
+        if entry["framework"] != "keras":
+            continue
         source = path.with_suffix(".py").read_text(encoding="utf-8")
         scripts.append(Script(entry["requirement"], read_plan(entry["plan"]), Sections.parse(source)))
     return tuple(scripts)
@@ -116,7 +117,7 @@ def planned_body(name: str, body: str, plan: Plan) -> str | None:
         expected, _ = plan_values.expected_defaults(plan, body)
         return plan_values.with_defaults(body, expected)
     if name == "model":
-        return with_plan_layers(body, plan.layers)
+        return plan_layers.with_layers_of(body, Sections.parse(compile_plan(plan)).bodies["model"])
     return body
 
 
@@ -124,7 +125,7 @@ def template_body(name: str, body: str, plan: Plan, others: frozenset[str] = fro
     """Return the template of a section: slots for hyperparameters, sizes, `others`, and for layers."""
     if name == "config":
         return plan_values.with_slots(body, _HYPERPARAMETERS | plan_values.plan_sizes(plan).keys() | others)
-    return plan_values.with_layer_slot(body) if name == "model" else body
+    return plan_layers.with_layer_slot(body) if name == "model" else body
 
 
 class TaskMaker:

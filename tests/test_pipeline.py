@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dlcodegen_local.config import GenerationConfig, PlannerConfig, RetrievalConfig, VerificationConfig
-from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, named_samples, run_inputs
+from dlcodegen_local.outcome import is_compiled, with_unique_ids
+from dlcodegen_local.pipeline import Engines, PipelineConfig, Request, generate, run_inputs
 from dlcodegen_local.project.layouts import render_project
 from dlcodegen_local.retrieval.index import Hit, SampleIndex
 from dlcodegen_local.retrieval.samples import Sample
@@ -32,6 +33,9 @@ class SilentReporter:
     def progress(self, kind, done, total, rate, seconds_left):
         pass
 
+    def written(self, text):
+        self.lines.append(text)
+
     def done(self, text):
         self.lines.append(text)
 
@@ -49,13 +53,26 @@ def make_sample(name: str, source: str) -> Sample:
     )
 
 
-def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=frozenset(), samples=None):
+def run(
+    tmp_path: Path,
+    llm: ScriptedLLM,
+    *,
+    sandbox=None,
+    plan=PLAN,
+    without=frozenset(),
+    samples=None,
+    effort="normal",
+    cache=None,
+    **method,
+):
+    """Run a request; with a `cache` that runs share, the verifier looks every name up once."""
     config = PipelineConfig(
         planner=PlannerConfig(tmp_path),
         retrieval=RetrievalConfig((), tmp_path),
-        generation=GenerationConfig(model=Path("scripted.gguf")),
+        generation=GenerationConfig(model=Path("scripted.gguf"), effort=effort),
         verification=VerificationConfig(run=sandbox is not None),
         without=without,
+        **method,
     )
     samples = samples or [
         make_sample("first", TABLE),
@@ -65,7 +82,7 @@ def run(tmp_path: Path, llm: ScriptedLLM, *, sandbox=None, plan=PLAN, without=fr
         planner=None,
         index=SampleIndex([MemoryPool(samples)], tmp_path / "cache"),
         llm=llm,
-        verifier=Verifier(config.verification, sandbox, tmp_path / "cache"),
+        verifier=Verifier(config.verification, sandbox, cache or tmp_path / "cache"),
     )
     request = Request("Classify rows of a table", "", plan)
     record = RunRecord(tmp_path / "state", run_inputs(request, engines, config))
@@ -81,7 +98,7 @@ def test_samples_of_one_id_from_two_pools_keep_names_and_pools_of_their_own():
         Hit(dataclasses.replace(bundled, pool="team"), 2.0, "everything"),
         Hit(bundled, 1.0, "everything"),
     ]
-    assert {name: sample.pool for name, sample in named_samples(hits).items()} == {
+    assert {hit.sample.id: hit.sample.pool for hit in with_unique_ids(hits)} == {
         "same": "team",
         "same-2": "bundled",
     }
@@ -103,6 +120,16 @@ def test_what_only_the_compiler_wrote_is_labelled_so(tmp_path):
     outcome, _, _, _ = run(tmp_path, ScriptedLLM(["no code"]), samples=samples)
     assert outcome.origin == "compiler" and outcome.verification.static_ok
     assert outcome.licences == {} and outcome.pools == {}
+
+
+def test_a_project_of_which_the_compiler_wrote_more_lines_is_the_compiler_s():
+    source = "# %% [imports]\nimport os\n\n\n# %% [data]\na = 1\n\nb = 2\n\n\n# %% [model]\nc = 3\n"
+    ours = {"imports": "computed", "data": "sample:first", "model": "sample:first+plan"}
+    assert not is_compiled(source, ours)
+    assert not is_compiled(source, {**ours, "model": "compiler, sample:first"})
+    assert is_compiled(source, {**ours, "data": "compiler"})
+    assert not is_compiled(source + "d = 4\n", {**ours, "data": "compiler"})
+    assert not is_compiled("x = 1", {"data": "model"})
 
 
 def whole(answers) -> ScriptedLLM:
@@ -150,6 +177,13 @@ def test_code_that_ignores_the_plan_is_not_delivered(tmp_path):
     outcome, _, _, _ = run(tmp_path, whole([fenced(stranger)]))
     assert outcome.origin == "compiler"
     assert outcome.verification.compliance.score > 0.9
+
+
+def test_an_unproven_loss_of_another_kind_is_not_taken_and_the_reason_is_told(tmp_path):
+    other = TABLE.replace('loss: str = "sparse_categorical_crossentropy"', 'loss: str = "mean_squared_error"')
+    outcome, reporter, _, _ = run(tmp_path, whole([fenced(other)]))
+    assert outcome.origin == "compiler"
+    assert "merge is not taken: its loss function contradicts the plan" in "\n".join(reporter.lines)
 
 
 def test_a_finding_is_repaired_by_the_model(tmp_path):
@@ -225,6 +259,25 @@ def test_a_plan_without_content_still_gives_a_project(tmp_path):
     outcome, _, _, _ = run(tmp_path, whole(["no"]), plan=empty)
     assert outcome.origin == "compiler"
     assert outcome.verification.static_ok
+
+
+def test_with_all_the_time_the_verifier_picks_among_several_temperatures(tmp_path):
+    poor = TABLE.replace("batch_size: int = 32", "batch_size: int = 5")
+    llm = whole([fenced(poor)] * 3 + [fenced(TABLE)])
+    outcome, reporter, _, _ = run(tmp_path, llm, effort="best")
+    assert outcome.verification.compliance.score == 1.0
+    assert {"code-rag", "code-rag 2", "code-rag 3"} <= set(reporter.stages)
+    assert {sampling.temperature for sampling in llm.samplings} == {0.0, 0.7, 1.5}
+
+
+def test_in_haste_a_section_is_written_once(tmp_path):
+    counts = {}
+    for effort in ("fast", "normal"):
+        (tmp_path / effort).mkdir()
+        llm = ScriptedLLM(["x = ("])
+        run(tmp_path / effort, llm, effort=effort, plan=dataclasses.replace(PLAN, epochs=7))
+        counts[effort] = len(llm.samplings)
+    assert counts["fast"] < counts["normal"]
 
 
 @pytest.mark.smoke

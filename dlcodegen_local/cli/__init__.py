@@ -21,9 +21,9 @@ _COMMANDS = {
     "search": "Find samples for a plan or a text.",
     "generate": "Turn a requirement into a project that runs.",
     "verify": "Check a project: static findings, plan compliance, smoke run.",
-    "evaluate": "Score predictions of any system against references.",
+    "evaluate": "Score predictions of any system; run the paper's tables.",
     "pool": "Take in, list, check and export a team's own samples.",
-    "models": "List and describe the planner and the code models.",
+    "models": "List, describe and compare the planner and the code models.",
     "doctor": "Say what works here, what does not, and what mends it.",
 }
 _RUNTIME_PACKAGES = {

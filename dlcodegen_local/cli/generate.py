@@ -1,11 +1,12 @@
 """`dlcodegen generate`: requirement to project."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from dlcodegen_local.cli import options
+from dlcodegen_local.cli.forecast import look_at, print_forecast
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.config import (
     GenerationConfig,
@@ -21,22 +22,29 @@ from dlcodegen_local.errors import ConfigError, DlcodegenError, GenerationError
 if TYPE_CHECKING:
     from dlcodegen_local.outcome import Outcome
     from dlcodegen_local.pipeline import Engines, PipelineConfig, Request
+    from dlcodegen_local.verification.report import SmokeResult
 
 _STAGES = ("comparison", "code-rag", "template-rag")
 
 
 @click.command("generate")
 @click.argument("requirement", required=False)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The new project's folder."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The new project's folder.  [required]")
 @options.dataset_text
 @click.option("--plan", type=click.Path(path_type=Path), help="Follow this plan file.")
+@click.option(
+    "--method",
+    type=click.Choice(["dlcodegen", "direct", "ps", "ccot", "cedar", "code-rag", "template-rag"]),
+    default="dlcodegen",
+    show_default=True,
+    help="The paper's baselines: how the model is asked. code-rag, template-rag: that draft alone.",
+)
 @click.option(
     "--without",
     default="",
     metavar="STAGES",
-    help=f"Leave stages out, as in the paper's ablations: {','.join(_STAGES)}.",
+    help=f"Leave stages out, as in the paper's ablations: {','.join(_STAGES)}. Without both drafts, "
+    "those of cedar and ccot are merged.",
 )
 @click.option(
     "--layout",
@@ -85,6 +93,12 @@ _STAGES = ("comparison", "code-rag", "template-rag")
     show_default=True,
     help="The share of the plan that a draft must follow.",
 )
+@click.option("--fast", is_flag=True, help="One try: the likeliest answers only, nothing is written twice.")
+@click.option(
+    "--best",
+    is_flag=True,
+    help="Try several temperatures and samples; the verifier picks. Takes thrice the time.",
+)
 @click.option("--no-run", is_flag=True, help="Leave the smoke run out (the project is then unproven).")
 @click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
 @click.option(
@@ -94,9 +108,14 @@ _STAGES = ("comparison", "code-rag", "template-rag")
 @options.planner_folder
 @options.pool_names
 @options.batch_file
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print what each stage would read and write, and how long it would take; no model is loaded.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show every choice and every rejected answer, too.")
 @options.json_flag
-def command(requirement: str | None, output: Path, batch: Path | None, **flags: Any) -> int:
+def command(requirement: str | None, output: Path | None, batch: Path | None, **flags: Any) -> int:
     """Turn REQUIREMENT (`-`: from stdin) into a project in the new folder OUTPUT.
 
     With --plan, the plan alone will do.
@@ -105,10 +124,14 @@ def command(requirement: str | None, output: Path, batch: Path | None, **flags: 
     """
     from dlcodegen_local.pipeline import Request
 
-    without = _left_out(flags["without"])
+    without = _left_out(flags["without"], flags["method"])
+    if output is None and not flags["dry_run"]:
+        raise click.UsageError("Missing option '-o' / '--output'.")
     plan = None
     if batch is not None:
         options.refuse_beside_batch("requirement", "dataset", "plan", "json")
+        if flags["dry_run"]:
+            raise ConfigError("--dry-run looks ahead at one requirement", hint="leave --batch out")
         items = list(options.read_batch(batch))
         requests = {item.id: Request(item.requirement, item.dataset) for item in items}
     else:
@@ -117,10 +140,13 @@ def command(requirement: str | None, output: Path, batch: Path | None, **flags: 
             requirement = f"A project for {plan.category.lower()}, as planned"
         text = options.read_requirement(requirement)
         requests = {"": Request(text, options.check_dataset(flags["dataset"]), plan)}
-    check_new_folder(output)
     config = _pipeline_config(flags, without)
     reporter = StderrReporter(verbose=flags["verbose"])
-    engines = _load_engines(config, reporter, need_planner=plan is None)
+    if output is None or flags["dry_run"]:
+        print_forecast(requests[""], config, as_json=flags["json"])
+        return 0
+    check_new_folder(output)
+    engines = load_engines(config, reporter, need_planner=plan is None)
     if batch is not None:
         return _generate_batch(requests, output, flags["layout"], engines, config, reporter)
     outcome = _generate_one(requests[""], output, flags["layout"], engines, config, reporter)
@@ -128,23 +154,30 @@ def command(requirement: str | None, output: Path, batch: Path | None, **flags: 
     return 0 if outcome.verification.ok else 1
 
 
-def _left_out(stages: str) -> frozenset[str]:
+def _effort(*, fast: bool, best: bool) -> Literal["fast", "normal", "best"]:
+    if fast and best:
+        raise ConfigError("--fast and --best exclude each other", hint="leave one out")
+    return "fast" if fast else "best" if best else "normal"
+
+
+def _left_out(stages: str, method: str) -> frozenset[str]:
+    from dlcodegen_local.methods import ABLATIONS
+
     without = frozenset(filter(None, stages.split(",")))
+    if without and method != "dlcodegen":
+        raise ConfigError(f"--without goes with --method dlcodegen, not {method}", hint="leave one out")
     if unknown := sorted(without - set(_STAGES)):
         raise ConfigError(f"--without: unknown stage: {', '.join(unknown)}", hint=f"of {', '.join(_STAGES)}")
-    if {"code-rag", "template-rag"} <= without:
-        raise ConfigError("--without: at least one of code-rag and template-rag must stay")
-    return without
+    if without == set(_STAGES):
+        raise ConfigError("--without: at least one of the stages must stay")
+    return ABLATIONS.get(method, without)
 
 
 def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "PipelineConfig":
     from dlcodegen_local.engines import bundled_model
-    from dlcodegen_local.generation.gguf_header import read_header
     from dlcodegen_local.pipeline import PipelineConfig
 
     paths = find_paths()
-    model = flags["model"] or bundled_model(paths.models)
-    read_header(model)
     verification = {"run": not flags["no_run"], "min_compliance": flags["min_compliance"]}
     if flags["python"]:
         verification["python"] = flags["python"]
@@ -152,30 +185,40 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
         planner=PlannerConfig(flags["planner"] or paths.models / "planner", flags["beams"], flags["threads"]),
         retrieval=RetrievalConfig(find_pools(flags["pool"], paths), paths.cache, flags["k"]),
         generation=GenerationConfig(
-            model=model,
+            model=flags["model"] or bundled_model(paths.models),
             merge=flags["merge"],
             temperature=flags["temperature"],
             seed=flags["seed"],
             threads=flags["threads"],
             max_repairs=flags["repairs"],
+            effort=_effort(fast=flags["fast"], best=flags["best"]),
         ),
         verification=VerificationConfig(**verification),
         without=without,
         framework=flags["framework"],
+        method=flags["method"],
     )
 
 
-def _load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_planner: bool) -> "Engines":
+def load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_planner: bool) -> "Engines":
+    """Load what a run needs, and say so on the way.
+
+    Raises:
+        ArtifactError: a model, index or pool is missing or damaged.
+        SandboxError: the sandbox does not start.
+    """
     from dlcodegen_local import engines
     from dlcodegen_local.pipeline import Engines
     from dlcodegen_local.verification.verifier import Verifier
 
+    for note in look_at(config.generation, find_paths().cache).notes:
+        reporter.note(note)
     reporter.stage("load")
     sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
     loaded = Engines(
         planner=engines.load_planner(config.planner) if need_planner else None,
         index=engines.load_index(config.retrieval, reporter.note),
-        llm=engines.load_code_model(config.generation),
+        llm=engines.load_code_model(config.generation, reporter.note),
         verifier=Verifier(config.verification, sandbox, find_paths().cache),
     )
     reporter.done(f"{loaded.llm.info.name}, {len(loaded.index)} samples")
@@ -190,6 +233,7 @@ def _generate_one(
     config: "PipelineConfig",
     reporter: StderrReporter,
 ) -> "Outcome":
+    from dlcodegen_local.generation.speeds import keep_speed, work_of
     from dlcodegen_local.pipeline import generate, run_inputs
     from dlcodegen_local.project.layouts import render_project
     from dlcodegen_local.runs import RunRecord
@@ -200,11 +244,13 @@ def _generate_one(
         write_folder(output, render_project(outcome.project(request.requirement, record.summary()), layout))
     except KeyboardInterrupt:
         record.finish("interrupted")
+        reporter.note(f"the record of run {record.run_id} keeps what was written so far")
         raise
     except Exception:
         record.finish("failed")
         raise
     record.finish("done" if outcome.verification.ok else "findings")
+    keep_speed(find_paths().cache / "speeds.json", config.generation.model, work_of(record.timings))
     for note in record.notes:
         reporter.note(note)
     return outcome
@@ -230,7 +276,7 @@ def _generate_batch(
             reporter.note(f"{item_id} failed: {rows[-1]['error']}")
             code = 1
         else:
-            rows.append({"id": item_id, **_row(outcome)})
+            rows.append({"id": item_id, **outcome.to_row()})
             code = code if outcome.verification.ok else 1
         lines = "".join(options.json_text(row) + "\n" for row in rows)
         write_file(output / "results.jsonl", lines)
@@ -245,32 +291,24 @@ def _error_row(item_id: str, exc: Exception) -> dict[str, Any]:
     return {**row, "error": f"{type(exc).__name__}: {exc}", "exit_code": GenerationError.exit_code}
 
 
-def _row(outcome: "Outcome") -> dict[str, Any]:
-    return {
-        "method": outcome.method,
-        "code": outcome.source,
-        "origin": outcome.origin,
-        "plan": outcome.plan.to_dict(),
-        "verification": outcome.verification.to_dict(),
-        "seconds": round(outcome.seconds, 2),
-        "tokens": outcome.tokens,
-    }
-
-
 def _print_outcome(outcome: "Outcome", output: Path, as_json: bool) -> None:
     if as_json:
-        options.print_json({"folder": str(output), **_row(outcome)})
+        options.print_json({"folder": str(output), **outcome.to_row()})
         return
     verification = outcome.verification
     score = verification.compliance.score
-    smoke = {True: "passed", False: "FAILED", None: "not run"}[verification.smoke.ok]
     click.echo(click.format_filename(output))
     click.echo(f"  task        {outcome.plan.category}")
     click.echo(f"  origin      {outcome.origin}")
     click.echo(f"  static      {'passed' if verification.static_ok else 'FAILED'}")
     click.echo(f"  compliance  {'no plan field to compare' if score is None else f'{score:.2f}'}")
-    click.echo(
-        f"  smoke run   {smoke} ({verification.smoke.seconds:.1f} s) {verification.smoke.message}".rstrip()
-    )
+    click.echo(f"  smoke run   {_smoke_text(verification.smoke)}")
     if not verification.ok:
         click.echo("  This project FAILED its checks; its README says which.")
+
+
+def _smoke_text(smoke: "SmokeResult") -> str:
+    if smoke.ok is None:
+        return "not run"
+    state = "passed" if smoke.ok else "FAILED"
+    return f"{state} ({smoke.seconds:.1f} s) {smoke.message}".rstrip()

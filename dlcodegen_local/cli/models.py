@@ -1,4 +1,4 @@
-"""`dlcodegen models`: what planners and code models there are."""
+"""`dlcodegen models`: what planners and code models there are, and which is the better one."""
 
 from pathlib import Path
 from typing import Any
@@ -7,14 +7,20 @@ import click
 
 from dlcodegen_local.artifacts import Manifest, list_manifests, read_manifest, sha256_of
 from dlcodegen_local.cli import options
+from dlcodegen_local.cli.bench import command as bench_command
 from dlcodegen_local.config import find_paths
 from dlcodegen_local.errors import ArtifactError
 from dlcodegen_local.plain_text import plain
 
+_NEEDED = "memory needed (MiB)"
+
 
 @click.group("models")
 def command() -> None:
-    """List and describe the planner and the code models."""
+    """List, describe and compare the planner and the code models."""
+
+
+command.add_command(bench_command)
 
 
 @command.command("list")
@@ -43,6 +49,8 @@ def info_command(model: str, **flags: bool) -> None:
         options.print_json(facts)
         return
     for key, value in facts.items():
+        if key == _NEEDED:
+            value = ", ".join(f"{mib} with a context of {n_ctx}" for n_ctx, mib in value.items())
         click.echo(f"{key}: {value}")
 
 
@@ -70,9 +78,14 @@ def _checked(manifest: Manifest) -> dict[str, Any]:
 
 
 def _gguf_facts(path: Path) -> dict[str, Any]:
+    from dlcodegen_local.generation.chat_formats import format_named
+    from dlcodegen_local.generation.chat_template import find_format
     from dlcodegen_local.generation.gguf_header import read_header
+    from dlcodegen_local.generation.memory import available_bytes, needed_by_context
 
     header = read_header(path)
+    found = find_format(path, header, find_paths().cache / "templates")
+    needed = needed_by_context(header)
     licence = header.metadata.get("general.license")
     return {
         "name": str(header.metadata.get("general.name", path.stem)),
@@ -80,6 +93,10 @@ def _gguf_facts(path: Path) -> dict[str, Any]:
         "parameters": header.n_params,
         "context_length": header.whole_number("context_length"),
         "layers": header.whole_number("block_count"),
+        "prompt format": "; ".join((format_named(found.name).name, *found.notes)),
+        "end token": "named" if header.token_id("eos") is not None else "none: answers end by their text",
+        _NEEDED: {str(n_ctx): size >> 20 for n_ctx, size in needed.items()},
+        "memory free (MiB)": available_bytes() >> 20,
         "licence": licence if isinstance(licence, str) else "not stated",
         "size_bytes": header.size_bytes,
         "sha256": sha256_of(path),

@@ -264,7 +264,7 @@ def _describer(model: Path) -> "Describe":
     from dlcodegen_local.engines import load_code_model
     from dlcodegen_local.generation.describing import SampleDescriber
 
-    return SampleDescriber(load_code_model(GenerationConfig(model=model)))
+    return SampleDescriber(load_code_model(GenerationConfig(model=model), options.print_note))
 
 
 def _ids(pool: "Pool") -> list[str]:

@@ -6,10 +6,13 @@ out with a comment and listed in the docstring under "Deviations from the plan".
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from dlcodegen_local.compiler.program import Program, build_source
+from dlcodegen_local.compiler.reading import read_shapes
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.plan.vocabulary import canonical_loss
 
 # category: (module of this package, function from plan to Program)
 FAMILIES = {
@@ -48,7 +51,16 @@ def compile_plan(plan: Plan, framework: str = "keras") -> str:
     """
     if framework != "keras":
         raise ConfigError(f"the plan compiler does not write {framework!r}", hint="use --framework keras")
+    plan = replace(plan, category=_category_of(plan))
     return build_source(plan, family(plan.category)(plan))
+
+
+def _category_of(plan: Plan) -> str:
+    """Return the category to compile for: a plan from images to one row of numbers labels them."""
+    output = read_shapes(plan.dataset_output)
+    if plan.category not in ("Image-to-Image", "Image Segmentation") or not output or len(output[0]) != 1:
+        return plan.category
+    return f"Image {'Classification' if 'entropy' in canonical_loss(plan.loss) else 'Regression'}"
 
 
 def family(category: str) -> Callable[[Plan], Program]:

@@ -20,6 +20,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dlcodegen_local.compiler.curves import with_curves
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.sections import Sections
 
@@ -114,7 +115,7 @@ def build_source(plan: Plan, program: Program) -> str:
         "config": _config(plan, program),
         "data": program.data,
         "model": program.model,
-        "train": program.train,
+        "train": with_curves(program.train),
         "evaluate": program.evaluate,
         "predict": program.predict,
         "main": _MAIN,

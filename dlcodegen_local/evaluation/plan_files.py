@@ -4,16 +4,14 @@ Guarantees rows with ids that stand once, or one `ConfigError` that names the fi
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.evaluation.plan_fields import MISSING, PlanFields, read_fields, read_line
-
-MAX_LINE_BYTES = 16 * 2**20
+from dlcodegen_local.evaluation.rows import read_rows
 
 
 @dataclass(frozen=True)
@@ -59,46 +57,13 @@ def _prediction(row: dict[str, Any]) -> PlanFields | None:
 def _read_file(path: Path, read_row: Callable[[dict[str, Any]], PlanFields | None]) -> PlanFile:
     plans: dict[str, PlanFields] = {}
     digest = hashlib.sha256()
-    for number, line in enumerate(_lines(path), start=1):
-        digest.update(line)
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        row = _decoded(line, where)
-        if not isinstance(row, dict) or not isinstance(row.get("id"), str | int):
-            raise ConfigError(f"{where}: must be an object with an id", hint="one JSON object a line")
-        if (item := str(row["id"])) in plans:
-            raise ConfigError(f"{where}: id {item!r} stands twice", hint="leave one of the two out")
-        if (fields := read_row(row)) is None:
+    for row in read_rows(path, digest):
+        if (fields := read_row(row.fields)) is None:
             wanted = "a plan" if read_row is _reference else "a plan or a text"
-            raise ConfigError(f"{where}: must have {wanted}", hint="a plan is a JSON object, a text a string")
-        plans[item] = fields
+            raise ConfigError(
+                f"{row.where}: must have {wanted}", hint="a plan is a JSON object, a text a string"
+            )
+        plans[row.id] = fields
     if not plans:
         raise ConfigError(f"{path} holds no plan", hint="one JSON object a line, with id and plan")
     return PlanFile(path, plans, digest.hexdigest())
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    raise ConfigError(
-                        f"{path}, line {number}: is longer than {MAX_LINE_BYTES:,} bytes",
-                        hint="cut the prediction",
-                    )
-                yield line
-    except OSError as exc:
-        raise ConfigError(f"{path} cannot be read: {exc.strerror}", hint="check the path") from exc
-
-
-def _decoded(line: bytes, where: str) -> object:
-    try:
-        value: object = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"{where}: is not UTF-8 text", hint="write the file as UTF-8") from exc
-    except (ValueError, RecursionError) as exc:
-        raise ConfigError(f"{where}: is not JSON", hint="one JSON object a line") from exc
-    return value

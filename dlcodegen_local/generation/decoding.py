@@ -5,7 +5,7 @@ its first stop text, however the bytes arrive.
 """
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ MAX_EQUAL_LINES = 24
 MAX_PERIOD = 160
 _PERIODS = 8
 _CHECK_EVERY = 64
+_TAIL_CHARS = 8
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -34,11 +35,24 @@ def choose_token(logits: NDArray[np.float32], sampling: Sampling, rng: np.random
     """
     if sampling.temperature <= 0:
         return int(np.argmax(logits))
-    kept = np.flatnonzero(logits >= logits.max() + np.log(max(sampling.min_p, 1e-12)))
+    threshold = logits.max() + np.float32(np.log(max(sampling.min_p, 1e-12)))
+    kept = np.flatnonzero(logits >= threshold)
     log_probs = log_softmax(logits[kept] / np.float32(sampling.temperature))
     cumulative = np.cumsum(np.exp(log_probs))
-    position = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    position = int(np.searchsorted(cumulative / cumulative[-1], rng.random(), side="right"))
     return int(kept[min(position, len(kept) - 1)])
+
+
+class TokenChooser:
+    """Choose one token after the other, each with one number of a generator of its own."""
+
+    def __init__(self, sampling: Sampling, seed: int) -> None:
+        self._sampling = sampling
+        self._rng = np.random.default_rng([seed & 0xFFFFFFFF, sampling.seed & 0xFFFFFFFF])
+
+    def __call__(self, logits: NDArray[np.float32]) -> int:
+        """Return the token that `choose_token` takes."""
+        return choose_token(logits, self._sampling, self._rng)
 
 
 class TextStream:
@@ -88,10 +102,17 @@ def is_repeating(text: str) -> bool:
     lines = tail.rstrip("\n").rsplit("\n", MAX_EQUAL_LINES)[1:]
     if len(lines) == MAX_EQUAL_LINES and len(set(lines)) == 1:
         return True
-    for period in range(1, MAX_PERIOD + 1):
+    for period in _possible_periods(text):
         length = max(period * _PERIODS, 320)
-        if len(text) >= length and text.endswith(text[-period:] * _PERIODS):
-            circle = text[-length:]
-            if circle[period:] == circle[:-period]:
-                return True
+        circle = text[-length:]
+        if len(text) >= length and circle[period:] == circle[:-period]:
+            return True
     return False
+
+
+def _possible_periods(text: str) -> Iterator[int]:
+    """Yield how far before the end of a text its last characters stand, too, nearest first."""
+    tail = text[-MAX_PERIOD - _TAIL_CHARS :]
+    end, at = tail[-_TAIL_CHARS:], len(tail) - _TAIL_CHARS
+    while (at := tail.rfind(end, 0, at + _TAIL_CHARS - 1)) >= 0:
+        yield len(tail) - _TAIL_CHARS - at

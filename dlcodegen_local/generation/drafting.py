@@ -8,17 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dlcodegen_local.generation.adapting import PLANNED, Adapted, adapt
 from dlcodegen_local.generation.budget import fit_prompt
 from dlcodegen_local.generation.extraction import extract_code
 from dlcodegen_local.generation.llm import Prompt
-from dlcodegen_local.generation.plan_values import (
-    expected_defaults,
-    mismatches,
-    with_defaults,
-    with_plan_layers,
-)
+from dlcodegen_local.generation.plan_values import mismatches
 from dlcodegen_local.generation.prompts import SectionTask, defined_names, section_draft_prompt
-from dlcodegen_local.generation.results import StageLog
+from dlcodegen_local.generation.results import Floor, StageLog
 from dlcodegen_local.generation.segments import is_sound, reconcile
 from dlcodegen_local.generation.syntax import config_fields
 from dlcodegen_local.plan.schema import Plan
@@ -31,6 +27,9 @@ _ATTEMPTS = 2
 _COPIED_SECTIONS = ("imports", "data")
 _COPIED_BELOW_PARAMS = 50_000_000
 _DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
+_WISH = re.compile(
+    r"^(?:please )?(?:i|we)(?: (?:want|need|wish|plan|aim|would like)|['’]d like) to ", re.IGNORECASE
+)
 _UNSAFE = re.compile(r"[\\\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+|\"{2,}")
 
 
@@ -58,27 +57,47 @@ class SectionDraft:
 
 
 def draft_by_sections(log: StageLog, requirement: str, plan: Plan, base: Base) -> SectionDraft:
-    """Write a script section by section after a base."""
+    """Write a script section by section after a base, whose sections are brought to the plan first."""
+    adapted = _adapted(log, plan, base)
     bodies: dict[str, str] = {}
     origins: dict[str, str] = {}
     names: tuple[str, ...] = ()
     for name in SECTION_NAMES:
-        fallback = base.fallback.bodies.get(name, "")
-        if not fallback and name == "main":
+        if not adapted.sections.bodies.get(name) and name == "main":
             continue
         task = SectionTask(requirement, plan, name, names)
-        origins[name], bodies[name] = _draft_section(log, task, base, context_of(bodies))
+        origins[name], bodies[name] = _draft_section(log, task, base, adapted, context_of(bodies))
         if name != "imports":
             names += defined_names(bodies[name])
-    draft = Sections("", bodies)
-    sources = {"draft": draft, "fallback": base.fallback}
+    sources = {"draft": Sections("", bodies), "fallback": adapted.sections}
+    if (floor := adapted.floor or log.settings.floor) is not None:
+        sources[Floor.id] = Sections.parse(floor.source)
     joined = reconcile(dict.fromkeys(bodies, "draft"), sources, header_for(requirement, base.fallback.header))
     log.notes += [f"{log.name}: {note}" for note in joined.notes]
     if joined.missing:
         log.note(f"{log.name}: names that nothing defines: {', '.join(joined.missing)}")
-    known = {"draft": origins, "fallback": base.origins}
+    fallback = {name: _adapted_origin(name, base, adapted) for name in adapted.sections.bodies}
+    known = {"draft": origins, "fallback": fallback}
     provenance = {name: known.get(origin, {}).get(name, origin) for name, origin in joined.provenance.items()}
     return SectionDraft(joined.sections.to_source(), provenance)
+
+
+def _adapted(log: StageLog, plan: Plan, base: Base) -> Adapted:
+    if set(base.origins.values()) == {Floor.id}:
+        return Adapted(base.fallback)
+    adapted = adapt(base.fallback, base.plan, plan, log.settings.floor)
+    log.notes += [f"{log.name}: {note}" for note in adapted.notes]
+    return adapted
+
+
+def _adapted_origin(name: str, base: Base, adapted: Adapted) -> str:
+    """Say what an adapted section is made of."""
+    origin = base.origins.get(name, "base")
+    made_of = adapted.origins.get(name, "")
+    if made_of != PLANNED:
+        return made_of.replace("*", origin) or origin
+    is_filled = base.tag == "template" and name in ("config", "model")
+    return (origin.replace("sample:", "template:", 1) if is_filled else origin) + PLANNED
 
 
 def context_of(bodies: Mapping[str, str]) -> str:
@@ -86,37 +105,33 @@ def context_of(bodies: Mapping[str, str]) -> str:
     return "\n\n\n".join(bodies.get(name, "") for name in ("imports", "config"))
 
 
-def _draft_section(log: StageLog, task: SectionTask, base: Base, context: str) -> tuple[str, str]:
+def _draft_section(
+    log: StageLog, task: SectionTask, base: Base, adapted: Adapted, context: str
+) -> tuple[str, str]:
     """Return origin and body of one section: the candidate nearest to the plan, then the likeliest."""
-    fallback = base.fallback.bodies.get(task.name, "")
-    origin = base.origins.get(task.name, "base")
-    if task.name == "main":
+    name = task.name
+    fallback = adapted.sections.bodies.get(name, "")
+    origin = _adapted_origin(name, base, adapted)
+    if name == "main":
         return origin, fallback
-    if fallback and task.name in _COPIED_SECTIONS and _is_tiny(log):
-        log.note(f"{log.name}: [{task.name}] copied from {origin}: the model is too small to write it")
+    if fallback and name in _COPIED_SECTIONS and _is_tiny(log):
+        log.note(f"{log.name}: [{name}] copied from {origin}: the model is too small to write it")
         return origin, fallback
-    filled_origin = origin.replace("sample:", "template:", 1)
-    expected: dict[str, object] = {}
     candidates = [(origin, fallback)] if fallback else []
-    if task.name == "config":
-        expected, notes = expected_defaults(task.plan, fallback, base.plan)
-        log.notes += [f"{log.name}: {note}" for note in notes]
-        adapted = with_defaults(fallback, expected)
-        if base.tag == "template":
-            candidates = [(f"{filled_origin}+plan", adapted)]
-        elif adapted != fallback:
-            candidates.append((f"{origin}+plan", adapted))
-    if task.name == "model":
-        filled = with_plan_layers(fallback, task.plan)
-        adapted_origin = filled_origin if base.tag == "template" else origin
-        candidates += [(f"{adapted_origin}+plan", filled)] if filled and filled != fallback else []
-    prompt, written = _write_section(log, task, base)
-    if written and all(written != body for _, body in candidates):
+    own = base.fallback.bodies.get(name, "")
+    if name in ("config", "model") and own and own != fallback and not adapted.is_tied:
+        candidates.insert(0, (base.origins.get(name, "base"), own))
+    is_relabelled = adapted.is_tied and name in adapted.origins and name not in ("config", "model")
+    shown = fallback if is_relabelled else base.shown.get(name, "")
+    prompt, written = _write_section(log, task, (shown, base.tag), fallback)
+    if written and all(written != body for _, body in candidates) and not (is_relabelled and written == own):
         candidates.append((MODEL, written))
-    if task.name not in ("config", "model"):
-        return candidates[-1] if candidates else (origin, "")
-    distances = [mismatches(task.name, body, task.plan, expected, context) for _, body in candidates]
-    return choose_likeliest(log, prompt, candidates, distances)[0] if candidates else (origin, "")
+    if not candidates:
+        return origin, ""
+    if name not in ("config", "model") and not _is_tiny(log):
+        return candidates[-1]
+    distances = [mismatches(name, body, task.plan, adapted.expected, context) for _, body in candidates]
+    return choose_likeliest(log, prompt, candidates, distances)[0]
 
 
 def _is_tiny(log: StageLog) -> bool:
@@ -144,20 +159,22 @@ def choose_likeliest(
     return rest[best], scores[best]
 
 
-def _write_section(log: StageLog, task: SectionTask, base: Base) -> tuple[Prompt, str | None]:
-    """Let the model write a section, twice at most; None where neither is sound."""
-    shown = base.shown.get(task.name, "")
-    fallback = base.fallback.bodies.get(task.name, "")
+def _write_section(
+    log: StageLog, task: SectionTask, base: tuple[str, str], fallback: str
+) -> tuple[Prompt, str | None]:
+    """Let the model write a section, twice at most, a tiny one once; None where nothing is sound."""
+    shown, tag = base
     prompt, budget = fit_prompt(
         f"{log.name} [{task.name}]",
         log.llm,
         {"base": shown, "requirement": task.requirement},
         lambda kept: section_draft_prompt(
-            SectionTask(kept["requirement"], task.plan, task.name, task.defined), kept["base"], base.tag
+            SectionTask(kept["requirement"], task.plan, task.name, task.defined), kept["base"], tag
         ),
         section_tokens(log, fallback or shown),
     )
-    for attempt in range(_ATTEMPTS if log.retried_tokens < log.settings.max_retry_tokens else 1):
+    may_retry = log.retried_tokens < log.settings.max_retry_tokens and not _is_tiny(log)
+    for attempt in range(_ATTEMPTS if may_retry else 1):
         completion = log.complete(prompt, budget, is_section=True, attempt=attempt)
         body = section_body(completion.text)
         if is_sound(task.name, body) and not _lacks_fields(task.name, body, fallback):
@@ -190,6 +207,7 @@ def header_for(requirement: str, base_header: str) -> str:
     docstring = _DOCSTRING.search(base_header)
     data = re.search(r"^Data:.*", docstring.group(1), re.MULTILINE | re.DOTALL) if docstring else None
     title = " ".join(_UNSAFE.sub(" ", requirement).split()).strip('"')
+    title = _WISH.sub("", title)
     if len(title) > 90:
         title = title[:90].rsplit(" ", 1)[0] + " ..."
     title = title if title.endswith((".", "?", "!")) else f"{title}."

@@ -1,17 +1,31 @@
 """Finding the code in what a model answered.
 
-Guarantees that what is returned is a piece of the answer, or nothing. Thoughts, prose and fences
-around the code are dropped; an answer that was cut is returned up to its last complete statement.
+Guarantees that what is returned is a piece of the answer, or nothing. Thoughts and prose around the code
+are dropped; an answer that was cut is returned up to its last complete statement.
 """
 
 import ast
 import re
 from dataclasses import dataclass
 
+from dlcodegen_local.generation.blocks import FENCE, choose_program, find_blocks, parses, undecorated
 from dlcodegen_local.generation.syntax import parse_module
 
-_THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+.-]*)[^\n]*$", re.MULTILINE)
+_THOUGHT_NAMES = r"(?:seed:)?(?:think|thinking|thought|reasoning)"
+_THOUGHTS = re.compile(
+    rf"<({_THOUGHT_NAMES})>.*?(?:</\1>|\Z)|\[THINK\].*?(?:\[/THINK\]|\Z)"
+    r"|<\|START_THINKING\|>.*?(?:<\|END_THINKING\|>|\Z)"
+    r"|<\|channel\|>(?:analysis|commentary)\b.*?(?:<\|channel\|>final(?:<\|message\|>)?|\Z)",
+    re.DOTALL,
+)
+_THOUGHT_START = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]|<\|START_THINKING\|>")
+# The prompt of some models opens the thought, the answer only closes it.
+_THOUGHT_END = re.compile(rf"</{_THOUGHT_NAMES}>|\[/THINK\]|<\|END_THINKING\|>")
+_IMPORT_LINE = re.compile(r"(?:import|from) \w")
+_MAX_IMPORT_LINES = 120
+_MAX_PROSE_CHARS = 6000
+_MAX_CUTS = 40
+_MAX_CUT_CHARS = 4_000_000
 _CODE_LINE = re.compile(r"^(?:import |from \S+ import |# %% \[|\"\"\"|# SPDX|@|def |class )")
 
 
@@ -26,24 +40,27 @@ class Extracted:
 def extract_code(answer: str) -> Extracted | None:
     """Return the code of an answer, or None where there is none.
 
-    Of several fenced blocks, those that hold Python are taken: the longest one, or all of them in
-    their order where the blocks after the first continue it with section markers.
+    Of several fenced blocks, `choose_program` takes those that are the program. An answer that ends inside
+    of a thought is searched there, for whole blocks.
     """
-    text = _THOUGHTS.sub("", answer).replace("\r\n", "\n").strip("\n")
-    blocks, is_closed = _fenced(text)
-    notes: list[str] = []
+    text = without_thoughts(answer).replace("\r\n", "\n").strip("\n")
+    blocks = find_blocks(text)
+    notes: tuple[str, ...] = ()
+    if not text.strip():
+        thought = _THOUGHT_START.sub("", answer).replace("\r\n", "\n")
+        blocks = [block for block in find_blocks(thought) if block.is_closed and _holds_code(block.code)]
+        notes = ("the code stood in a thought without end",) if blocks else ()
     if blocks:
-        marked = [block for block in blocks if "# %% [" in block]
-        code = "\n\n".join(marked) if len(marked) > 1 else max(marked or blocks, key=len)
-        if not is_closed:
-            notes.append("the code block was never closed")
+        code, how = choose_program(blocks)
+        notes += how
     else:
-        code = _from_first_code_line(text)
+        bare = undecorated(text)
+        code = bare if parses(bare) else _from_first_code_line(bare)
     code = code.strip("\n")
     if not code.strip():
         return None
-    if parse_module(code) is not None:
-        return Extracted(code, tuple(notes)) if blocks or _holds_code(code) else None
+    if parses(code):
+        return Extracted(code, notes) if blocks or _holds_code(code) else None
     whole = complete_statements(code)
     if whole is None or not _holds_code(whole):
         return Extracted(code, (*notes, "the code does not parse")) if blocks else None
@@ -51,34 +68,53 @@ def extract_code(answer: str) -> Extracted | None:
     return Extracted(whole, (*notes, f"the last {dropped} lines were incomplete and were left out"))
 
 
+def without_thoughts(answer: str) -> str:
+    """Return what an answer says after its thoughts; nothing where it ends inside of one."""
+    visible = _THOUGHTS.sub("", answer)
+    ends = list(_THOUGHT_END.finditer(visible))
+    return visible[ends[-1].end() :] if ends else visible
+
+
+def has_begun(answer: str) -> bool:
+    """Tell whether an answer, thoughts aside, has come to its code."""
+    text = without_thoughts(answer)
+    return FENCE.search(text) is not None or any(_CODE_LINE.match(line) for line in text.split("\n"))
+
+
+def is_pointless(answer: str) -> bool:
+    """Tell whether nothing will come of an answer: imports without end, or prose that comes to no code."""
+    lines = answer.rstrip("\n").rsplit("\n", _MAX_IMPORT_LINES)[-_MAX_IMPORT_LINES:]
+    if len(lines) == _MAX_IMPORT_LINES and all(_IMPORT_LINE.match(line) for line in lines):
+        return True
+    return len(without_thoughts(answer)) > _MAX_PROSE_CHARS and not has_begun(answer)
+
+
 def complete_statements(code: str) -> str | None:
     """Return the longest start of code that parses, cut at a top-level statement; None for none.
 
-    At most 40 cuts are tried, so that noise ends soon.
+    A bounded number of cuts is tried, fewer in a long text, so that noise ends soon; the first is where the
+    parser gives up.
     """
     lines = code.split("\n")
-    starts = [i for i, line in enumerate(lines) if line[:1] not in ("", " ", "\t", ")", "]", "}")]
-    for start in list(reversed(starts))[:40]:
+    end = _error_line(code)
+    starts = [i for i, line in enumerate(lines[:end]) if line[:1] not in ("", " ", "\t", ")", "]", "}")]
+    cuts = min(_MAX_CUTS, max(2, _MAX_CUT_CHARS // max(len(code), 1)))
+    for start in list(reversed(starts))[:cuts]:
         head = "\n".join(lines[:start]).rstrip()
-        if head and parse_module(head) is not None:
+        if head and parses(head):
             return head
     return None
 
 
-def _fenced(text: str) -> tuple[list[str], bool]:
-    """Return the Python blocks of a text, and whether the last one was closed."""
-    blocks: list[str] = []
-    opened: re.Match[str] | None = None
-    for mark in _FENCE.finditer(text):
-        if opened is None:
-            opened = mark
-            continue
-        if opened.group(1).lower() in ("", "python", "py", "python3"):
-            blocks.append(text[opened.end() + 1 : mark.start()])
-        opened = None
-    if opened is not None and opened.group(1).lower() in ("", "python", "py", "python3"):
-        return [*blocks, text[opened.end() + 1 :]], False
-    return blocks, True
+def _error_line(code: str) -> int | None:
+    """Return the number of the line at which code no longer parses; None where the parser does not say."""
+    try:
+        ast.parse(code)
+    except SyntaxError as exc:
+        return exc.lineno
+    except (ValueError, RecursionError, MemoryError):
+        return None
+    return None
 
 
 def _from_first_code_line(text: str) -> str:

@@ -2,17 +2,21 @@
 
 Guarantees, for a header that is returned: magic and version are known, every count and length is
 bounded and within the file, keys and tensor names are unique, every tensor has a known type, sizes
-that do not overflow, an aligned offset, and lies within the file without overlapping another. Does
-not read weights, and does not prove that the architecture is complete.
+that do not overflow, an aligned offset, and lies within the file without overlapping another. No more
+than `MAX_HEADER_BYTES` are walked over, which bounds time (seconds) and memory, whatever a file says.
+Does not read weights, and does not prove that the architecture is complete.
 """
 
+import math
 import mmap
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.plain_text import plain
 
 MAX_KEYS = 4096
 MAX_TENSORS = 65_536
@@ -20,6 +24,8 @@ MAX_KEY_BYTES = 1024
 MAX_STRING_BYTES = 1 << 20
 MAX_ARRAY_ITEMS = 4_000_000
 MAX_DIMENSIONS = 4
+MAX_HEADER_BYTES = 64 << 20
+_MAX_REASON_CHARS = 300
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 # Tensor type: (values in a block, bytes of a block), as in ggml.
@@ -56,15 +62,21 @@ _BLOCKS = {
     34: (256, 54),
     35: (256, 66),
     39: (32, 17),
+    40: (64, 36),
+    41: (128, 18),
 }
 
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """Hold the type and the length of an array of the metadata; its items are checked, not kept."""
+    """Hold the type and the length of an array of the metadata; its items are checked, not kept.
+
+    `start` is the place of the first item in the file.
+    """
 
     kind: int
     length: int
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,18 +107,49 @@ class GgufHeader:
     @property
     def n_params(self) -> int:
         """Count the weights."""
-        total = 0
-        for tensor in self.tensors:
-            count = 1
-            for size in tensor.shape:
-                count *= size
-            total += count
-        return total
+        return sum(math.prod(tensor.shape) for tensor in self.tensors)
 
     def whole_number(self, key: str, default: int = 0) -> int:
-        """Return a whole number of the architecture's own keys, such as `block_count`."""
+        """Return a count of the architecture's own keys, such as `block_count`."""
         value = self.metadata.get(f"{self.architecture}.{key}", default)
-        return value if isinstance(value, int) and not isinstance(value, bool) else default
+        return value if _is_count(value) else default
+
+    def token_id(self, name: str) -> int | None:
+        """Return the id of a token with a role, such as `eos` or `fim_pre`; None where it has none."""
+        value = self.metadata.get(f"tokenizer.ggml.{name}_token_id")
+        return value if _is_count(value) and value < self.n_vocab else None
+
+    @property
+    def n_vocab(self) -> int:
+        """Count the tokens of the vocabulary."""
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        return tokens.length if isinstance(tokens, ArrayInfo) else 0
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def read_tokens(path: Path, header: GgufHeader, ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the texts of tokens of a file whose header was read, as its vocabulary spells them.
+
+    Raises:
+        ArtifactError: the file is not what it was.
+    """
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    wanted = set(ids)
+    found: dict[int, str] = {}
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            cursor = _Cursor(path, content)
+            cursor.position = tokens.start if isinstance(tokens, ArrayInfo) else 0
+            for index in range(max(wanted, default=-1) + 1):
+                text = cursor.string(MAX_STRING_BYTES)
+                if index in wanted:
+                    found[index] = text
+    except (OSError, ValueError) as exc:  # ValueError: it is empty by now
+        raise ArtifactError(f"{path} cannot be read: {exc}", hint=_HINT) from exc
+    return tuple(found[index] for index in ids)
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -137,10 +180,12 @@ class _Cursor:
         self.path = path
         self.content = content
         self.position = 0
+        self._end = min(len(content), MAX_HEADER_BYTES)
 
     def refuse(self, reason: str) -> ArtifactError:
-        """Return the error to raise for this file."""
-        return ArtifactError(f"{self.path} is not a sound GGUF file: {reason}", hint=_HINT)
+        """Return the error to raise for this file; what it says of itself is shown in part, and plain."""
+        shown = plain(reason[:_MAX_REASON_CHARS])
+        return ArtifactError(f"{self.path} is not a sound GGUF file: {shown}", hint=_HINT)
 
     def skip(self, length: int) -> int:
         """Go on by `length` bytes and return where they start.
@@ -149,10 +194,15 @@ class _Cursor:
             ArtifactError: the file ends before; so for every method that reads.
         """
         start = self.position
-        if length < 0 or start + length > len(self.content):
-            raise self.refuse(f"cut after {len(self.content)} bytes, inside the header")
+        if start + length > self._end:
+            raise self._refuse_end()
         self.position = start + length
         return start
+
+    def _refuse_end(self) -> ArtifactError:
+        if self._end < len(self.content):
+            return self.refuse(f"a header of more than {MAX_HEADER_BYTES >> 20} MiB")
+        return self.refuse(f"cut after {self._end} bytes, inside the header")
 
     def number(self, kind: str) -> int:
         """Read a little-endian integer; `kind` is its letter in `struct`."""
@@ -184,17 +234,27 @@ class _Cursor:
         kind, length = self.number("I"), self.number("Q")
         if length > MAX_ARRAY_ITEMS:
             raise self.refuse(f"an array of {length} items, at most {MAX_ARRAY_ITEMS} are allowed")
+        place = self.position
         if kind == _STRING:
-            for _ in range(length):
-                size = self.number("Q")
-                if size > MAX_STRING_BYTES:
-                    raise self.refuse(f"a text of {size} bytes in an array")
-                self.skip(size)
+            self._skip_strings(length)
         elif kind in _SCALARS:
             self.skip(length * struct.calcsize("<" + _SCALARS[kind]))
         else:
             raise self.refuse(f"an array of unknown type: {kind}")
-        return ArrayInfo(kind, length)
+        return ArrayInfo(kind, length, place)
+
+    def _skip_strings(self, count: int) -> None:
+        unpack, content, at = struct.Struct("<Q").unpack_from, self.content, self.position
+        for _ in range(count):
+            if at + 8 > self._end:
+                raise self._refuse_end()
+            (size,) = unpack(content, at)
+            if size > MAX_STRING_BYTES:
+                raise self.refuse(f"a text of {size} bytes in an array")
+            at += 8 + size
+        if at > self._end:
+            raise self._refuse_end()
+        self.position = at
 
 
 def _parse(path: Path, content: mmap.mmap) -> GgufHeader:
@@ -246,7 +306,7 @@ def _check_metadata(metadata: Mapping[str, object], refuse: Callable[[str], Arti
                 raise refuse(f"{key} is {value}, the vocabulary has {tokens.length} tokens")
     for key, maximum in (("block_count", 1024), ("embedding_length", 1 << 20), ("context_length", 1 << 30)):
         value = metadata.get(f"{architecture}.{key}")
-        if not isinstance(value, int) or not 0 < value <= maximum:
+        if not _is_count(value) or not 0 < value <= maximum:
             raise refuse(f"{architecture}.{key} is {value}")
 
 
@@ -281,9 +341,7 @@ def _tensor(cursor: _Cursor, alignment: int) -> TensorInfo:
     if kind not in _BLOCKS:
         raise cursor.refuse(f"the tensor {name!r} is of unknown type {kind}")
     block, block_bytes = _BLOCKS[kind]
-    count = 1
-    for size in shape:
-        count *= size
+    count = math.prod(shape)
     if min(shape) < 1 or count >= 1 << 48 or shape[0] % block:
         raise cursor.refuse(f"the tensor {name!r} has the shape {shape}")
     if offset % alignment or offset >= 1 << 62:

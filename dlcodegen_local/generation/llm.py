@@ -4,10 +4,10 @@ Guarantees nothing about any model; `llama_cpp_llm` is the adapter to a GGUF. A 
 class that implements `CodeLLM`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 FinishReason = Literal["stop", "length", "repetition", "broken"]
 ProgressKind = Literal["reading", "writing"]
@@ -15,7 +15,11 @@ ProgressKind = Literal["reading", "writing"]
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Describe a loaded model. `n_params` is None where the file does not say."""
+    """Describe a loaded model. `n_params` is None where the file does not say.
+
+    `pace` holds what the speed of this machine decided and an answer may depend on, as JSON: threads,
+    tokens read at once, and the calibration of drafts.
+    """
 
     name: str
     path: Path
@@ -24,6 +28,7 @@ class ModelInfo:
     n_params: int | None
     chat_format: str
     size_bytes: int
+    pace: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ class Progress:
 class Completion:
     """Hold an answer, without `assistant_prefix`, and what it cost.
 
-    `prompt_tokens` counts the whole prompt, `cached_tokens` the part of it that was not read again.
+    `prompt_tokens` counts the whole prompt, `cached_tokens` the part of it that was not read again,
+    `drafted_tokens` what was tried ahead of the answer, `accepted_tokens` what of it came true.
     """
 
     text: str
@@ -77,6 +83,8 @@ class Completion:
     prompt_seconds: float = 0.0
     completion_seconds: float = 0.0
     cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 class CodeLLM(Protocol):

@@ -9,6 +9,7 @@ the model must keep.
 from collections.abc import Mapping
 
 from dlcodegen_local.errors import GenerationError
+from dlcodegen_local.generation.answering import script_fits, write_code
 from dlcodegen_local.generation.budget import Budget, fit_prompt
 from dlcodegen_local.generation.drafting import (
     MODEL,
@@ -17,7 +18,6 @@ from dlcodegen_local.generation.drafting import (
     section_body,
     section_tokens,
 )
-from dlcodegen_local.generation.extraction import extract_code
 from dlcodegen_local.generation.llm import CodeLLM, Prompt
 from dlcodegen_local.generation.plan_values import differs_in_loss, expected_defaults, mismatches
 from dlcodegen_local.generation.prompts import (
@@ -77,7 +77,7 @@ def comparative_merge(
             return merged
         if settings.merge == "free":
             raise GenerationError("merge: no code block in the completion", hint="use --merge segments")
-        log.note("merge: the model's own merge is not sound, merged by sections instead")
+        log.note("merge: there is no sound merge by the model itself, merged by sections instead")
     return _merge_segments(log, requirement, plan, first, second)
 
 
@@ -90,20 +90,17 @@ def _merge_free(
 ) -> StageResult | None:
     """Let the model write the merged script; None where its answer is not sound."""
     materials = {"code_1": first.source or "", "code_2": second.source or "", "requirement": requirement}
-    longest = max(log.llm.count_tokens(text) for text in materials.values())
-    wanted = min(max(longest * 3 // 2, 1024), log.settings.max_answer_tokens)
-    prompt, budget = fit_prompt(
-        log.name,
-        log.llm,
-        materials,
-        lambda kept: merge_prompt(kept["requirement"], plan, kept["code_1"], kept["code_2"]),
-        wanted,
-    )
-    completion = log.complete(prompt, budget)
-    found = extract_code(completion.text)
+
+    def build(kept: Mapping[str, str]) -> Prompt:
+        """Ask with the drafts as far as they are kept."""
+        return merge_prompt(kept["requirement"], plan, kept["code_1"], kept["code_2"])
+
+    if log.settings.merge == "auto" and not script_fits(log, materials, build):
+        log.note(f"merge: both drafts and an answer do not fit into {log.llm.info.n_ctx} tokens of context")
+        return None
+    found = write_code(log, materials, build)
     if found is None or not is_sound_script(found.code):
         return None
-    log.notes += [f"merge: {note}" for note in found.notes]
     sections = cut_source(found.code)
     names = [name for name in SECTION_NAMES if sections and sections.bodies.get(name)]
     return log.result(found.code, dict.fromkeys(names, MODEL), _joined_bases(first, second))

@@ -1,4 +1,4 @@
-"""Where a plan's values live in code: defaults of `Config`, sizes, and the slots of a template.
+"""Where a plan's values live in code: defaults of `Config`, sizes, and their slots in a template.
 
 Guarantees that code in which values were put differs from the original in these values only. A loss
 that needs labels in another form than the code makes, and names that Keras does not know, are left
@@ -20,17 +20,14 @@ from dlcodegen_local.generation.syntax import (
 )
 from dlcodegen_local.plan.extraction import extract
 from dlcodegen_local.plan.extraction_canonical import canonical_layers, sequence_similarity
-from dlcodegen_local.plan.layer_words import LAYERS
-from dlcodegen_local.plan.layers import LayerCall, parse_layer
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.plan.vocabulary import canonical_loss, canonical_metric, canonical_optimizer
 
 _OPTIMIZERS = ("adam", "sgd", "rmsprop", "adamw", "nadam", "adagrad", "adamax", "adadelta", "ftrl", "lion")
 _DISTANCES = ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error")
-_REGRESSION_LOSSES = (*_DISTANCES, "mean_squared_logarithmic_error", "huber", "log_cosh")
+REGRESSION_LOSSES = (*_DISTANCES, "mean_squared_logarithmic_error", "huber", "log_cosh")
 _REGRESSION_METRICS = (*_DISTANCES, "root_mean_squared_error")
 _CLASSES = ("Classification", "Recognition")
-_PREPARING = ("Rescaling", "Normalization", "TextVectorization", "Random", "Resizing", "MelSpectrogram")
 
 
 def expected_defaults(
@@ -75,7 +72,7 @@ def _optimizer_fits(wanted: str, present: str) -> bool:
 
 
 def _loss_fits(wanted: str, present: str) -> bool:
-    return wanted in _REGRESSION_LOSSES and present in _REGRESSION_LOSSES
+    return wanted in REGRESSION_LOSSES and present in REGRESSION_LOSSES
 
 
 def _metric_fits(wanted: str, present: str) -> bool:
@@ -87,7 +84,7 @@ def _metric_fits(wanted: str, present: str) -> bool:
 def label_form(config_body: str) -> str:
     """Return what the loss of a config says of the form of its labels; losses of numbers are all alike."""
     loss = canonical_loss(str(config_defaults(config_body).get("loss", "")))
-    return "numbers" if loss in _REGRESSION_LOSSES else loss
+    return "numbers" if loss in REGRESSION_LOSSES else loss
 
 
 def differs_in_loss(config_body: str, plan: Plan) -> bool:
@@ -117,6 +114,16 @@ def plan_sizes(plan: Plan) -> dict[str, int]:
     if len(output) == 1 and plan.category == "Time Series Forecasting":
         sizes["horizon"] = output[0]
     return {name: size for name, size in sizes.items() if size}
+
+
+def differs_in_size(one: Plan, other: Plan) -> bool:
+    """Tell whether one plan's output is as wide and high as its input, and the other's is not."""
+    kept = [
+        dims[:2] == output[:2]
+        for plan in (one, other)
+        if len(dims := shape_of(plan.dataset_input)) == len(output := shape_of(plan.dataset_output)) == 3
+    ]
+    return len(set(kept)) > 1
 
 
 def shape_of(text: str) -> tuple[int | None, ...]:
@@ -166,6 +173,15 @@ def complete_fields(
     return completed, tuple(sorted(lines))
 
 
+def without_fields(config_body: str, names: frozenset[str]) -> str:
+    """Return the config section without these fields."""
+    lines = config_body.split("\n")
+    for item in reversed(getattr(config_class(config_body), "body", [])):
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id in names:
+            del lines[item.lineno - 1 : item.end_lineno]
+    return "\n".join(lines)
+
+
 def with_slots(config_body: str, names: frozenset[str]) -> str:
     """Return the config section with `{{name}}` in place of the defaults of these fields."""
     return _replace_defaults(config_body, {name: f"{{{{{name}}}}}" for name in names})
@@ -185,10 +201,10 @@ def _replace_defaults(config_body: str, texts: Mapping[str, str]) -> str:
         and item.target.id in texts
         and item.value is not None
     ]
-    return _replace(config_body, places)
+    return replaced(config_body, places)
 
 
-def _replace(body: str, places: list[tuple[ast.expr, str]]) -> str:
+def replaced(body: str, places: list[tuple[ast.expr, str]]) -> str:
     """Return code with texts in place of expressions, which may not overlap."""
     lines = body.encode("utf-8").split(b"\n")
     for node, text in sorted(places, key=lambda place: (place[0].lineno, place[0].col_offset), reverse=True):
@@ -197,99 +213,6 @@ def _replace(body: str, places: list[tuple[ast.expr, str]]) -> str:
         after = lines[last][node.end_col_offset or 0 :]
         lines[first : last + 1] = [before + text.encode("utf-8") + after]
     return b"\n".join(lines).decode("utf-8")
-
-
-def with_layer_slot(model_body: str) -> str:
-    """Return the model section with the slot `{{layers}}` in place of the layers of `Sequential`.
-
-    A model that is written as calls on tensors keeps them: its structure is in the calls.
-    """
-    lists: list[ast.List] = []
-    for layers in _layer_lists(model_body):
-        if not any(_inside(layers, other) for other in lists):
-            lists.append(layers)
-    return _replace(model_body, [(layers, "[{{layers}}]") for layers in lists])
-
-
-def with_plan_layers(model_body: str, plan: Plan) -> str | None:
-    """Return the model section with the plan's layers in its only `Sequential`.
-
-    The section's own input and preparing layers stay, and its last layer where the plan ends in the
-    same kind: their sizes come from the config. None where the section is written otherwise, or
-    where a layer of the plan is none that Keras has or has an argument without a value.
-    """
-    lists = _layer_lists(model_body)
-    calls = [parse_layer(text) for text in plan.layers]
-    if len(lists) != 1 or not calls or not all(isinstance(item, ast.Call) for item in lists[0].elts):
-        return None
-    own = [(name, text) for name, text in _own_layers(model_body, lists[0])]
-    prefix = own[0][1].split("(")[0].rpartition(".")[0] if own else "keras.layers"
-    planned = [_rendered(call, prefix) for call in calls if call is not None and call.name != "Input"]
-    if not own or not planned or None in planned or None in calls:
-        return None
-    kept = []
-    wanted = {call.name for call in calls if call is not None}
-    for name, text in own:
-        if name != "Input" and (name in wanted or not name.startswith(_PREPARING)):
-            break
-        kept.append(text)
-    body = [text for text in planned if text]
-    if calls[-1] is not None and own[-1][0] == calls[-1].name:
-        body[-1] = own[-1][1]
-    indent = " " * (lists[0].elts[0].col_offset)
-    lines = "".join(f"{indent}{text},\n" for text in [*kept, *body])
-    filled = _replace(model_body, [(lists[0], f"[\n{lines}{indent[:-4]}]")])
-    return filled if parse_module(filled) is not None else None
-
-
-def _layer_lists(model_body: str) -> list[ast.List]:
-    """Return the lists of layers that `Sequential` is called with, in the order of the text."""
-    tree = parse_module(model_body)
-    found = [
-        node.args[0]
-        for node in (ast.walk(tree) if tree else ())
-        if isinstance(node, ast.Call)
-        and getattr(node.func, "attr", "") == "Sequential"
-        and node.args
-        and isinstance(node.args[0], ast.List)
-    ]
-    return sorted((node for node in found if isinstance(node, ast.List)), key=lambda node: node.lineno)
-
-
-def _own_layers(model_body: str, layers: ast.List) -> list[tuple[str, str]]:
-    """Return the class name and the text of each layer of a list."""
-    pairs = []
-    for item in layers.elts:
-        text = ast.get_source_segment(model_body, item) or ""
-        pairs.append((text.split("(")[0].rpartition(".")[2], text))
-    return pairs
-
-
-def _rendered(call: LayerCall, prefix: str) -> str | None:
-    """Return a layer as code, or None for a name or a value that would not stand in it."""
-    if call.name not in LAYERS:
-        return None
-    parts: list[str] = []
-    for key, value in [*(("", value) for value in call.args), *call.kwargs.items()]:
-        if isinstance(value, LayerCall):
-            inner = _rendered(value, prefix)
-            if inner is None:
-                return None
-            text = inner
-        elif value is None or isinstance(value, str | int | float | bool | tuple):
-            text = json.dumps(value) if isinstance(value, str) else repr(value)
-        else:
-            return None
-        parts.append(f"{key}={text}" if key else text)
-    return f"{prefix}.{call.name}({', '.join(parts)})"
-
-
-def _inside(node: ast.expr, other: ast.expr) -> bool:
-    start, end = (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
-    return (other.lineno, other.col_offset) <= start and end <= (
-        other.end_lineno or 0,
-        other.end_col_offset or 0,
-    )
 
 
 def mismatches(section: str, body: str, plan: Plan, expected: Mapping[str, Any], context: str = "") -> float:

@@ -1,9 +1,10 @@
 """The prompts of every stage, built from the text files in `prompts/`.
 
 Two families of builders. Whole-script prompts: `code_rag_prompt`, `template_prompt`,
-`template_rag_prompt`, `merge_prompt`, `repair_prompt`. Section prompts, for small models and for
-drafting section by section: `section_draft_prompt`, `section_template_prompt`,
-`section_merge_prompt`, `section_repair_prompt`. Beside them `describe_prompt` asks what a sample is for.
+`template_rag_prompt`, `merge_prompt`, `repair_prompt`, and those of the baselines (`direct_prompt` to
+`demonstration_prompt`). Section prompts, for small models and for drafting section by section:
+`section_draft_prompt`, `section_template_prompt`, `section_merge_prompt`, `section_repair_prompt`. Beside
+them `describe_prompt` asks what a sample is for, and `few_shot_plan_prompt` asks for a plan.
 A model that is trained for this pipeline learns from `chat.render_text(prompt, "plain")`, followed by the
 section's body without its marker (`SectionTask.name` is already in the prompt) and the end-of-text token.
 
@@ -15,6 +16,7 @@ a `$` or `{{slot}}` in material stays as it is.
 import ast
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -28,7 +30,8 @@ from dlcodegen_local.sections import REQUIRED_FUNCTIONS
 
 SECTION_STOP = ("\n# %% [", "\n```")
 _TAGS = re.compile(
-    r"<(?=/?(?:requirement|plan|sample|second_sample|template|code|code_1|code_2|finding|names|settings|title)>)"
+    r"<(?=/?(?:requirement|plan|sample|second_sample|template|code|code_1|code_2|finding|names|settings|title"
+    r"|problem|chain|steps|dataset|example)>)"
 )
 
 
@@ -91,6 +94,49 @@ def repair_prompt(plan: Plan, code: str, finding: str) -> Prompt:
     )
 
 
+def direct_prompt(requirement: str) -> Prompt:
+    """Ask for a script from the requirement alone. Paper: IV, Direct."""
+    return _whole("direct", requirement=_block("requirement", requirement))
+
+
+def steps_prompt(requirement: str) -> Prompt:
+    """Ask for the steps that a script has to carry out. Paper: IV, PS, the planning."""
+    return Prompt(
+        _text("reasoning_system"), _fill("ps_plan", {"requirement": _block("requirement", requirement)})
+    )
+
+
+def solve_prompt(requirement: str, steps: str) -> Prompt:
+    """Ask for a script that carries out the model's own steps. Paper: IV, PS, the solving."""
+    return _whole("ps_code", requirement=_block("requirement", requirement), steps=_block("steps", steps))
+
+
+def chain_prompt(problem: str, code: str) -> Prompt:
+    """Ask for the reasoning from a representative problem to its code. Paper: IV, C-CoT."""
+    blocks = {"problem": _block("problem", problem), "code": _block("code", code)}
+    return Prompt(_text("reasoning_system"), _fill("ccot_chain", blocks))
+
+
+def chain_of_thought_prompt(requirement: str, problem: str, chain: str) -> Prompt:
+    """Ask for a script after the reasoning on another problem of the category. Paper: IV, C-CoT."""
+    return _whole(
+        "ccot",
+        problem=_block("problem", problem),
+        chain=_block("chain", chain),
+        requirement=_block("requirement", requirement),
+    )
+
+
+def demonstration_prompt(requirement: str, problem: str, sample: str) -> Prompt:
+    """Ask for a script after one solved problem. Paper: IV, CEDAR."""
+    return _whole(
+        "cedar",
+        problem=_block("problem", problem),
+        sample=_block("sample", sample),
+        requirement=_block("requirement", requirement),
+    )
+
+
 def section_draft_prompt(task: SectionTask, base: str = "", base_tag: str = "sample") -> Prompt:
     """Ask for a section from the same section of a sample (or `base_tag="template"`), or from none."""
     return _section(
@@ -143,6 +189,16 @@ def describe_prompt(title: str, plan: Plan, code: str) -> Prompt:
         "code": _block("code", code),
     }
     return Prompt(_text("describe_system"), _fill("describe_sample", blocks))
+
+
+def few_shot_plan_prompt(requirement: str, dataset: str, examples: Sequence[str]) -> Prompt:
+    """Ask for a plan after examples, each a requirement with its plan. Paper: IV, Table IV."""
+    blocks = {
+        "examples": "".join(_block("example", example) for example in examples),
+        "requirement": _block("requirement", requirement),
+        "dataset": _block("dataset", dataset),
+    }
+    return Prompt(_text("plan_system"), _fill("few_shot_plan", blocks))
 
 
 def plan_text(plan: Plan) -> str:

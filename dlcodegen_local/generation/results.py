@@ -3,6 +3,7 @@
 Guarantees that every prompt, output, cut and second of a stage is in its result.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Literal, Protocol
 
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.budget import Budget
+from dlcodegen_local.generation.extraction import is_pointless
 from dlcodegen_local.generation.llm import CodeLLM, Completion, Progress, Prompt, Sampling
 from dlcodegen_local.generation.prompts import SECTION_STOP
 from dlcodegen_local.generation.syntax import is_broken_start
@@ -37,11 +39,19 @@ class ReferenceSample(Protocol):
 
 @dataclass(frozen=True)
 class Floor:
-    """Hold a plain script of the plan in the section contract: what foreign code falls back on."""
+    """Hold a plain script of the plan in the section contract: what foreign code falls back on.
+
+    `single_source` is the same for labels of 0 and 1 in place of two classes; "" where that is not known.
+    """
 
     source: str
     plan: Plan
     id: str = "compiler"
+    single_source: str = ""
+
+    def with_single_labels(self) -> "Floor":
+        """Return the floor whose model answers with one probability, and the plan with the loss for it."""
+        return Floor(self.single_source, dataclasses.replace(self.plan, loss="binary_crossentropy"), self.id)
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,16 @@ class StageResult:
     completion_seconds: float = 0.0
     scoring_seconds: float = 0.0
 
+    def account(self) -> str:
+        """Say what a stage read and wrote, and which share of its sections is the model's own."""
+        own = sum(source == "model" for source in self.provenance.values())
+        parts = [f"{self.prompt_tokens} tokens read", f"{self.completion_tokens} written"]
+        if self.completion_seconds > 0 and self.completion_tokens:
+            parts.append(f"{self.completion_tokens / self.completion_seconds:.0f} tokens/s")
+        if self.provenance:
+            parts.append(f"{own} of {len(self.provenance)} sections by the model")
+        return ", ".join(parts)
+
 
 class StageLog:
     """Call the model for one stage and keep account of it."""
@@ -123,7 +143,8 @@ class StageLog:
     ) -> Completion:
         """Ask the model. A second attempt has another seed, and a temperature of at least 0.7.
 
-        A section ends at the next marker, and as soon as it can no longer parse.
+        A section ends at the next marker, and as soon as it can no longer parse; a whole script as soon as
+        nothing will come of it.
         """
         settings = self.settings
         sampling = Sampling(
@@ -132,7 +153,7 @@ class StageLog:
             min_p=max(settings.min_p, 0.1) if attempt else settings.min_p,
             seed=settings.seed + attempt,
             stop=SECTION_STOP if is_section else (),
-            is_hopeless=is_broken_start if is_section else None,
+            is_hopeless=is_broken_start if is_section else is_pointless,
         )
         report = settings.on_progress
         on_progress = (lambda progress: report(self.name, progress)) if report else None

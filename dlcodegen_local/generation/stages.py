@@ -5,13 +5,12 @@ merge is in `merge`, the repair in `repair`. Stages that run in the order code_r
 template_rag_draft, merge share the start of their prompts, so that the model reads it once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from dlcodegen_local.errors import GenerationError
-from dlcodegen_local.generation.budget import fit_prompt
+from dlcodegen_local.generation.answering import script_result, write_script
 from dlcodegen_local.generation.drafting import MODEL, Base, draft_by_sections
-from dlcodegen_local.generation.extraction import extract_code
-from dlcodegen_local.generation.llm import CodeLLM, Prompt
+from dlcodegen_local.generation.llm import CodeLLM
 from dlcodegen_local.generation.merge import comparative_merge
 from dlcodegen_local.generation.prompts import code_rag_prompt, template_prompt, template_rag_prompt
 from dlcodegen_local.generation.results import (
@@ -53,10 +52,10 @@ def code_rag_draft(
         )
         return log.result(draft.source, draft.provenance, _bases(draft.provenance, sample, ground))
     materials = {"sample": sample.source, "requirement": requirement}
-    source = _write_script(
+    source = write_script(
         log, materials, lambda kept: code_rag_prompt(kept["requirement"], plan, kept["sample"])
     )
-    return _whole_result(log, source, {"*": f"sample:{sample.id}"})
+    return script_result(log, source, {"*": f"sample:{sample.id}"})
 
 
 def template(
@@ -81,8 +80,8 @@ def template(
         chosen, origins = choose_template(log, plan, cut)
         return log.result(chosen.to_source(), origins, origins)
     materials = {"first": pair[0].source, "second": pair[-1].source if len(pair) > 1 else ""}
-    source = _write_script(log, materials, lambda kept: template_prompt(kept["first"], kept["second"]))
-    return _whole_result(log, source, {"*": ", ".join(f"sample:{sample.id}" for sample in pair)})
+    source = write_script(log, materials, lambda kept: template_prompt(kept["first"], kept["second"]))
+    return script_result(log, source, {"*": ", ".join(f"sample:{sample.id}" for sample in pair)})
 
 
 def template_rag_draft(
@@ -112,12 +111,13 @@ def template_rag_draft(
         own_plan = next((item.plan for item in ground if _origin(item) == owner), None)
         base = Base(sections.bodies, fallback, template_result.provenance, own_plan, "template")
         draft = draft_by_sections(log, requirement, plan, base)
-        return log.result(draft.source, draft.provenance, template_result.bases)
+        floors = {name: Floor.id for name, by in draft.provenance.items() if by == Floor.id}
+        return log.result(draft.source, draft.provenance, {**template_result.bases, **floors})
     materials = {"template": template_result.source, "requirement": requirement}
-    source = _write_script(
+    source = write_script(
         log, materials, lambda kept: template_rag_prompt(kept["requirement"], plan, kept["template"])
     )
-    return _whole_result(log, source, template_result.bases)
+    return script_result(log, source, template_result.bases)
 
 
 def _in_contract(samples: Sequence[ReferenceSample], settings: GenerationSettings) -> list[ReferenceSample]:
@@ -131,8 +131,11 @@ def _origin(sample: ReferenceSample) -> str:
 
 
 def _bases(provenance: Mapping[str, str], shown: ReferenceSample, ground: ReferenceSample) -> dict[str, str]:
-    """Say what each section was written after: the model's after what was shown."""
-    return {name: _origin(shown if by == MODEL else ground) for name, by in provenance.items()}
+    """Say what each section was written after: the model's after what was shown, the floor's after itself."""
+    return {
+        name: Floor.id if by == Floor.id else _origin(shown if by == MODEL else ground)
+        for name, by in provenance.items()
+    }
 
 
 def _filled(template_result: StageResult, samples: Sequence[ReferenceSample]) -> Sections | None:
@@ -152,34 +155,3 @@ def _at_least(log: StageLog, samples: Sequence[ReferenceSample], count: int) -> 
             f"{log.name}: no sample was found", hint="add samples for this category to the pool"
         )
     return samples
-
-
-def _write_script(
-    log: StageLog, materials: Mapping[str, str], build: Callable[[Mapping[str, str]], Prompt]
-) -> str:
-    """Ask for a whole script and return the code of the answer."""
-    longest = max((log.llm.count_tokens(text) for text in materials.values()), default=0)
-    wanted = min(max(longest * 3 // 2, 1024), log.settings.max_answer_tokens)
-    prompt, budget = fit_prompt(log.name, log.llm, materials, build, wanted)
-    completion = log.complete(prompt, budget)
-    if completion.finish_reason != "stop":
-        log.note(
-            f"{log.name}: the answer ended after {completion.completion_tokens} tokens"
-            f" ({completion.finish_reason})"
-        )
-    found = extract_code(completion.text)
-    if found is None:
-        raise GenerationError(
-            f"{log.name}: no code block in the completion", hint="try another seed or another model"
-        )
-    log.notes += [f"{log.name}: {note}" for note in found.notes]
-    return found.code
-
-
-def _whole_result(log: StageLog, source: str, bases: Mapping[str, str]) -> StageResult:
-    sections = cut_source(source)
-    names = [name for name in SECTION_NAMES if sections and sections.bodies.get(name)]
-    shared = bases.get("*")
-    return log.result(
-        source, dict.fromkeys(names, "model"), dict.fromkeys(names, shared) if shared else bases
-    )

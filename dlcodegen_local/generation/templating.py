@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from dlcodegen_local.generation.budget import fit_prompt
 from dlcodegen_local.generation.drafting import section_tokens
-from dlcodegen_local.generation.plan_values import differs_in_loss, plan_sizes, with_layer_slot, with_slots
+from dlcodegen_local.generation.plan_layers import with_layer_slot
+from dlcodegen_local.generation.plan_values import differs_in_loss, plan_sizes, with_slots
 from dlcodegen_local.generation.prompts import SectionTask, section_template_prompt
 from dlcodegen_local.generation.results import StageLog
 from dlcodegen_local.generation.segments import TIED_SECTIONS, are_alike, reconcile

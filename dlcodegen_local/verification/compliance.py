@@ -17,6 +17,7 @@ from dlcodegen_local.plan.vocabulary import (
     canonical_loss,
     canonical_metric,
     canonical_optimizer,
+    is_known_loss,
     letters_and_digits,
 )
 from dlcodegen_local.verification.report import Compliance
@@ -26,10 +27,35 @@ _ACCURACIES = {
     "categorical_crossentropy": "categorical_accuracy",
     "sparse_categorical_crossentropy": "sparse_categorical_accuracy",
 }
+# Losses that the same labels and the same last layer serve; a loss can be in two.
+_LOSS_KINDS = (
+    {"binary_crossentropy", "binary_focal_crossentropy", "focal_loss", "cross_entropy", "bce_dice_loss"},
+    {
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+        "categorical_focal_crossentropy",
+        "focal_loss",
+        "cross_entropy",
+        "nll_loss",
+    },
+    {"dice_loss", "bce_dice_loss", "jaccard_loss", "tversky_loss", "focal_tversky_loss"},
+    {
+        "mean_squared_error",
+        "root_mean_squared_error",
+        "mean_absolute_error",
+        "mean_absolute_percentage_error",
+        "mean_squared_logarithmic_error",
+        "mean_columnwise_root_mean_squared_error",
+        "huber",
+        "log_cosh",
+        "pinball_loss",
+    },
+)
 
 
 def measure_compliance(source: str, plan: Plan) -> Compliance:
     """Return how far code follows a plan."""
+    contradicted: tuple[str, ...] = ()
     try:
         extraction = extract(source)
     except ConfigError:
@@ -40,8 +66,10 @@ def measure_compliance(source: str, plan: Plan) -> Compliance:
             for name in _planned_fields(plan)
             if (score := _score(name, plan, extraction)) is not None
         }
+        if _is_other_kind(plan.loss, extraction.plan.loss):
+            contradicted = ("loss function",)
     score = sum(fields.values()) / len(fields) if fields else None
-    return Compliance(score=score, fields=fields)
+    return Compliance(score, fields, contradicted)
 
 
 def _planned_fields(plan: Plan) -> list[str]:
@@ -81,6 +109,14 @@ def _score(name: str, plan: Plan, extraction: Extraction) -> float | None:
     agreement = _shape_agreement(plan.dataset_output, found.dataset_output, bool(found.layers))
     is_decoded = plan.category in DECODED and found.layers
     return None if is_decoded and agreement != 1.0 else agreement
+
+
+def _is_other_kind(planned: str, found: str) -> bool:
+    """Tell whether two losses, both named and known, are not of one kind."""
+    if not (is_known_loss(canonical_loss(planned)) and is_known_loss(canonical_loss(found))):
+        return False
+    names = {canonical_loss(planned), canonical_loss(found)}
+    return len(names) > 1 and not any(names <= kind for kind in _LOSS_KINDS)
 
 
 def _same(planned: str, found: str) -> bool:

@@ -30,11 +30,13 @@ class Compliance:
     """Say how far code follows its plan.
 
     `fields` maps a field of the plan to its score in [0, 1]; a field that the plan leaves open is
-    not in it. `score` is their mean, None where the plan leaves everything open.
+    not in it. `score` is their mean, None where the plan leaves everything open. `contradicted` names
+    the fields for which the code has something of another kind, not just another spelling or nothing.
     """
 
     score: float | None
     fields: dict[str, float]
+    contradicted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

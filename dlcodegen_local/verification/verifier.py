@@ -18,6 +18,7 @@ from dlcodegen_local.verification.static import check_project, check_source
 
 _LAYERS_FLOOR = 0.5
 _MODEL_FIELDS = ("layers", "input", "output")
+_NOT_RUN = SmokeResult(None, 0.0, "")
 
 
 class Verifier:
@@ -34,7 +35,7 @@ class Verifier:
         findings = check_source(source, "project.py", self._target)
         if all(finding.severity != "error" for finding in findings):
             findings += self._module_findings(source)
-        return Verification(findings, _compliance(source, plan), SmokeResult(None, 0.0, "not run"))
+        return Verification(findings, _compliance(source, plan), _NOT_RUN)
 
     def _module_findings(self, source: str) -> tuple[Finding, ...]:
         """Check the modules that the project writer would cut the program into."""
@@ -53,7 +54,7 @@ class Verifier:
             SandboxError: the sandbox does not start.
         """
         findings = check_project(folder, self._target)
-        inspected = Verification(findings, _compliance(source, plan), SmokeResult(None, 0.0, "not run"))
+        inspected = Verification(findings, _compliance(source, plan), _NOT_RUN)
         if self._sandbox is None or not inspected.static_ok:
             return inspected
         return Verification(findings, inspected.compliance, self._smoke(folder, plan))
@@ -78,8 +79,32 @@ class Verifier:
             folder, python=self._config.python, sandbox=self._sandbox, plan=plan, limits=limits
         )
 
+    def objection(self, verification: Verification) -> str | None:
+        """Say in one line why a program does not stand for its plan; None where it does."""
+        for finding in verification.findings:
+            if finding.severity == "error":
+                return f"{finding.file}:{finding.line}: {finding.rule}: {finding.message}"
+        compliance = verification.compliance
+        if not self._is_near(compliance):
+            low = sorted((score, name) for name, score in compliance.fields.items() if score < 1.0)
+            named = ", ".join(f"{name} {score:.2f}" for score, name in low[:3])
+            return f"compliance {compliance.score:.2f} with the plan: {named}"
+        if verification.smoke.ok is False:
+            return f"smoke run: {verification.smoke.message}"
+        if not self.follows_plan(compliance):
+            fields = ", ".join(compliance.contradicted)
+            return f"its {fields} contradicts the plan, and no smoke run proves it"
+        return None
+
     def follows_plan(self, compliance: Compliance) -> bool:
-        """Tell whether code follows its plan closely enough to stand for it, its layers above all."""
+        """Tell whether code follows its plan closely enough to stand for it, its layers above all.
+
+        Where no smoke run can prove that it trains, it may not contradict the plan either.
+        """
+        is_provable = self._sandbox is not None
+        return self._is_near(compliance) and (is_provable or not compliance.contradicted)
+
+    def _is_near(self, compliance: Compliance) -> bool:
         if compliance.score is None:
             return True
         layers = compliance.fields.get("layers", 1.0)
@@ -100,9 +125,9 @@ class Verifier:
     def mismatches(self, source: str, verification: Verification) -> list[Finding]:
         """List the fields in which code differs from its plan, the farthest first.
 
-        They are errors where the code as a whole does not follow its plan, else warnings.
+        They are errors where the code as a whole is far from its plan, else warnings.
         """
-        severity = "warning" if self.follows_plan(verification.compliance) else "error"
+        severity = "warning" if self._is_near(verification.compliance) else "error"
         fields = sorted(verification.compliance.fields.items(), key=lambda item: (item[1], item[0]))
         return [_mismatch(source, name, score, severity) for name, score in fields if score < 1.0]
 

@@ -171,6 +171,28 @@ def training_batches(images: np.ndarray, ids: np.ndarray, config: Config) -> tf.
     return tf.data.Dataset.from_tensor_slices(((images, inputs), targets, weights)).batch(config.batch_size)
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Take the vocabulary from the training captions, fit, save model and vocabulary."""
     keras.utils.set_random_seed(config.seed)
@@ -179,6 +201,7 @@ def train(config: Config) -> dict[str, float]:
     train_ids = encode(train_captions, vocabulary, config.sequence_length)
     validation_ids = encode(validation_captions, vocabulary, config.sequence_length)
     model = build_model(config)
+    model.summary()
     history = model.fit(
         training_batches(train_images, train_ids, config).shuffle(64, seed=config.seed),
         validation_data=training_batches(validation_images, validation_ids, config),
@@ -190,6 +213,7 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     model.save(output / "model.keras")
     (output / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

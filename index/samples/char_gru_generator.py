@@ -119,6 +119,28 @@ def build_model(config: Config) -> keras.Model:
 
 
 # %% [train]
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Take the commonest characters of the training text as the alphabet, fit, save model and alphabet."""
     keras.utils.set_random_seed(config.seed)
@@ -126,6 +148,7 @@ def train(config: Config) -> dict[str, float]:
     found = sorted(set(train_text), key=lambda character: (-train_text.count(character), character))
     characters = found[: config.vocab_size - 1]
     model = build_model(config)
+    model.summary()
     history = model.fit(
         windows(encode(train_text, characters), config, shuffle=True),
         validation_data=windows(encode(validation_text, characters), config, shuffle=False),
@@ -137,6 +160,7 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     model.save(output / "model.keras")
     (output / "characters.json").write_text(json.dumps(characters), encoding="utf-8")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

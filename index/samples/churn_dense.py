@@ -126,11 +126,34 @@ def class_weights(labels: np.ndarray) -> dict[int, float]:
     return {0: 0.5 / max(1.0 - positives, 1e-6), 1: 0.5 / max(positives, 1e-6)}
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit on weighted classes, keep the best weights, and return the last value of every measure."""
     keras.utils.set_random_seed(config.seed)
     (x_train, y_train), validation, _ = load_data(config)
     model = build_model(config)
+    model.summary()
     model.layers[0].adapt(x_train)  # statistics of the training rows only
     history = model.fit(
         x_train,
@@ -149,6 +172,7 @@ def train(config: Config) -> dict[str, float]:
     output = Path(config.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     model.save(output / "model.keras")
+    plot_history(history, config)
     measures = {name: float(values[-1]) for name, values in history.history.items()}
     (output / "metrics.json").write_text(json.dumps(measures, indent=2), encoding="utf-8")
     return measures

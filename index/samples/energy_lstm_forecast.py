@@ -130,6 +130,28 @@ def build_model(config: Config) -> keras.Model:
 
 
 # %% [train]
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit on standardised windows; save the model and the statistics that it needs."""
     keras.utils.set_random_seed(config.seed)
@@ -137,6 +159,7 @@ def train(config: Config) -> dict[str, float]:
     mean = x_train.mean(axis=(0, 1))
     std = x_train.std(axis=(0, 1)) + 1e-6
     model = build_model(config)
+    model.summary()
     history = model.fit(
         (x_train - mean) / std,
         (y_train - mean[0]) / std[0],
@@ -153,6 +176,7 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     model.save(output / "model.keras")
     np.savez(output / "scaling.npz", mean=mean, std=std)
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

@@ -248,6 +248,28 @@ class WarmUp(keras.callbacks.Callback):
         self.step += 1
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit, keep the epoch that answers most validation questions, save model and vocabulary."""
     keras.utils.set_random_seed(config.seed)
@@ -264,6 +286,7 @@ def train(config: Config) -> dict[str, float]:
     batches = ExamBatches(items, vocabulary, config, shuffle=True)
     steps = len(batches) * config.epochs
     model = build_model(config)
+    model.summary()
     best_only = keras.callbacks.ModelCheckpoint(
         output / "model.keras", monitor=f"val_{config.metric}", mode="max", save_best_only=True
     )
@@ -275,6 +298,7 @@ def train(config: Config) -> dict[str, float]:
         callbacks=[warm_up, best_only],
         verbose=2,
     )
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

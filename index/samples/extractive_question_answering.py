@@ -168,6 +168,28 @@ def build_vocabulary(items: list[Item], size: int) -> dict[str, int]:
     return {word: number for number, word in enumerate(words, start=2)}
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Take the vocabulary from the training items, fit, save model and vocabulary."""
     keras.utils.set_random_seed(config.seed)
@@ -175,6 +197,7 @@ def train(config: Config) -> dict[str, float]:
     vocabulary = build_vocabulary(train_items, config.vocab_size)
     inputs, targets = encode(train_items, vocabulary, config)
     model = build_model(config)
+    model.summary()
     history = model.fit(
         inputs,
         targets,
@@ -188,6 +211,7 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     model.save(output / "model.keras")
     (output / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

@@ -222,11 +222,34 @@ def warm_cosine(epoch: int, rate: float, peak: float, epochs: int) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (epoch - warm) / max(1, epochs - warm)))
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit, keep the network whose boxes validate best, and return the last values."""
     keras.utils.set_random_seed(config.seed)
     train_batches, validation_batches, _ = load_data(config)
     model = build_model(config)
+    model.summary()
     path = Path(config.output_dir) / "model.keras"
     path.parent.mkdir(parents=True, exist_ok=True)
     callbacks = [
@@ -244,6 +267,7 @@ def train(config: Config) -> dict[str, float]:
         callbacks=callbacks,
         verbose=2,
     )
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

@@ -225,6 +225,28 @@ class KLWarmup(keras.callbacks.Callback):
         self.model.kl_weight.assign(self.final * min(1.0, (epoch + 1) / self.epochs))
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(pathlib.Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit, save the weights and a CSV of the losses."""
     keras.utils.set_random_seed(config.seed)
@@ -232,6 +254,7 @@ def train(config: Config) -> dict[str, float]:
     output = pathlib.Path(config.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     model = build_model(config)
+    model.summary()
     history = model.fit(
         signs,
         validation_data=(held_out,),
@@ -247,6 +270,7 @@ def train(config: Config) -> dict[str, float]:
     )
     model.encoder.save_weights(output / "encoder.weights.h5")
     model.decoder.save_weights(output / "decoder.weights.h5")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

@@ -249,6 +249,28 @@ class Preview(keras.callbacks.Callback):
             save_sheet(icons, self.folder / f"epoch_{epoch + 1:04d}.png")
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Train both networks, save them, and return the measures of the last epoch."""
     keras.utils.set_random_seed(config.seed)
@@ -257,6 +279,7 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     batches = tf.data.Dataset.from_tensor_slices(icons).shuffle(len(icons)).batch(config.batch_size)
     model = build_model(config)
+    model.summary()
     history = model.fit(
         batches.prefetch(tf.data.AUTOTUNE),
         validation_data=tf.data.Dataset.from_tensor_slices(held_out).batch(config.batch_size),
@@ -266,6 +289,7 @@ def train(config: Config) -> dict[str, float]:
     )
     model.generator.save(output / "generator.keras")
     model.critic.save(output / "critic.keras")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

@@ -167,6 +167,28 @@ def best_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray
     return np.array([np.median(candidates[column]) for column in is_best.T])
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit, keep the epoch with the best macro F1, choose thresholds, save all that prediction needs."""
     keras.utils.set_random_seed(config.seed)
@@ -176,6 +198,7 @@ def train(config: Config) -> dict[str, float]:
     )
     vectorizer.adapt(seen[0])
     model = build_model(config)
+    model.summary()
     model.class_weights = ops.convert_to_tensor(class_weights(seen[1], config.max_class_weight))
     stop = keras.callbacks.EarlyStopping(
         monitor=f"val_{config.metric}", mode="max", patience=4, restore_best_weights=True
@@ -200,6 +223,7 @@ def train(config: Config) -> dict[str, float]:
         "thresholds": thresholds.tolist(),
     }
     (output / "labels.json").write_text(json.dumps(saved), encoding="utf-8")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

@@ -179,6 +179,28 @@ def inference_models(model: keras.Model, config: Config) -> tuple[keras.Model, k
 
 
 # %% [train]
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit with the true letters as the decoder's past; save encoder, decoder and alphabets."""
     keras.utils.set_random_seed(config.seed)
@@ -189,6 +211,7 @@ def train(config: Config) -> dict[str, float]:
     )
     inputs, targets = teaching_arrays(pairs, alphabets, config)
     model = build_model(config)
+    model.summary()
     history = model.fit(
         inputs,
         targets,
@@ -205,6 +228,7 @@ def train(config: Config) -> dict[str, float]:
     encoder.save(output_folder(config) / "encoder.keras")
     decoder.save(output_folder(config) / "decoder.keras")
     (output_folder(config) / "alphabets.json").write_text(json.dumps(alphabets), encoding="utf-8")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

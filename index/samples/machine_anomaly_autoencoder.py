@@ -125,6 +125,28 @@ def reconstruction_errors(model: keras.Model, readings: np.ndarray) -> np.ndarra
     return np.mean((model.predict(readings, verbose=0) - readings) ** 2, axis=1)
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit on normal readings, choose the threshold, save both with the scaling."""
     keras.utils.set_random_seed(config.seed)
@@ -132,6 +154,7 @@ def train(config: Config) -> dict[str, float]:
     mean, std = normal.mean(axis=0), normal.std(axis=0) + 1e-6
     normal, held_out = (normal - mean) / std, (held_out - mean) / std
     model = build_model(config)
+    model.summary()
     history = model.fit(
         normal,
         normal,
@@ -146,6 +169,7 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     model.save(output / "model.keras")
     np.savez(output / "detector.npz", mean=mean, std=std, threshold=threshold)
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()} | {"threshold": threshold}
 
 

@@ -134,6 +134,28 @@ def build_model(config: Config) -> keras.Model:
 
 
 # %% [train]
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Take the vocabulary from the training texts, fit, save model and vocabulary."""
     keras.utils.set_random_seed(config.seed)
@@ -141,6 +163,7 @@ def train(config: Config) -> dict[str, float]:
     vectorizer = make_vectorizer(config)
     vectorizer.adapt(tf.constant(train_texts))
     model = build_model(config)
+    model.summary()
     history = model.fit(
         vectorizer(tf.constant(train_texts)).numpy(),
         train_labels,
@@ -156,6 +179,7 @@ def train(config: Config) -> dict[str, float]:
     # Padding and unknown, the first two entries, are added again by the layer itself.
     vocabulary = vectorizer.get_vocabulary()[2:]
     (output / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

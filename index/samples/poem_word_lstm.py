@@ -206,12 +206,35 @@ class ShowVerses(keras.callbacks.Callback):
             print(f"--- after epoch {epoch + 1}:\n{as_text(poem, self.words)}\n---")
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit on the training poems with a falling learning rate; save weights and words."""
     keras.utils.set_random_seed(config.seed)
     poems, held_out, _ = load_data(config)
     words = choose_words(poems, config.vocab_size)
     model = build_model(config)
+    model.summary()
     read, following, weights = to_pairs(poems, words, config)
     callbacks = [
         ShowVerses(words, config),
@@ -232,6 +255,7 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     (output / "words.json").write_text(json.dumps(words), encoding="utf-8")
     np.savez(output / "weights.npz", *model.get_weights())
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

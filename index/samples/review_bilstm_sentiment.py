@@ -116,11 +116,34 @@ def build_model(config: Config) -> keras.Model:
 
 
 # %% [train]
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Take the vocabulary from the training reviews, fit, and save the model."""
     keras.utils.set_random_seed(config.seed)
     train_batches, validation_batches, _ = load_data(config)
     model = build_model(config)
+    model.summary()
     model.layers[0].adapt(train_batches.map(lambda texts, _: texts))
     history = model.fit(
         train_batches,
@@ -132,6 +155,7 @@ def train(config: Config) -> dict[str, float]:
     output = Path(config.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     model.save(output / "model.keras")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

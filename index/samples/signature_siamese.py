@@ -244,11 +244,34 @@ def best_border(distances: np.ndarray, different: np.ndarray) -> float:
     return float(borders[np.argmin(missed + refused)])
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit, save network and border, and return the last values."""
     keras.utils.set_random_seed(config.seed)
     pairs, validation, _ = load_data(config)
     model = build_model(config)
+    model.summary()
     output = Path(config.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     keep = keras.callbacks.ModelCheckpoint(
@@ -258,6 +281,7 @@ def train(config: Config) -> dict[str, float]:
     model = keras.models.load_model(output / "model.keras")
     border = best_border(model.predict(validation, verbose=0), validation.different)
     (output / "border.json").write_text(json.dumps({"border": border}), encoding="utf-8")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()} | {"border": border}
 
 

@@ -211,6 +211,28 @@ def build_model(config: Config, steps: int = 1000) -> keras.Model:
 
 
 # %% [train]
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit and keep the network with the best mean IoU on the validation scenes."""
     keras.utils.set_random_seed(config.seed)
@@ -225,6 +247,7 @@ def train(config: Config) -> dict[str, float]:
         str(output / "model.keras"), monitor="val_mean_iou", mode="max", save_best_only=True
     )
     history = model.fit(scenes, validation_data=validation, epochs=config.epochs, callbacks=[best], verbose=2)
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

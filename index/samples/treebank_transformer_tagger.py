@@ -226,6 +226,28 @@ def hide_rare_words(arrays: dict[str, np.ndarray], rare: np.ndarray, seed: int) 
     return {**arrays, "words": np.where(hidden, UNKNOWN, arrays["words"])}
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit until validation accuracy rests; save the model and the numbers of the words."""
     keras.utils.set_random_seed(config.seed)
@@ -236,6 +258,7 @@ def train(config: Config) -> dict[str, float]:
     rare = np.array([number for word, number in numbers.items() if counts[word] < 3], dtype="int32")
     arrays = hide_rare_words(to_arrays(sentences, numbers, config), rare, config.seed)
     model = build_model(config)
+    model.summary()
     history = model.fit(
         batches_of(arrays, config, shuffle=True),
         validation_data=batches_of(to_arrays(held_out, numbers, config), config),
@@ -252,6 +275,7 @@ def train(config: Config) -> dict[str, float]:
     output.mkdir(parents=True, exist_ok=True)
     model.save(output / "tagger.keras")
     (output / "words.json").write_text(json.dumps(numbers), encoding="utf-8")
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

@@ -182,6 +182,28 @@ def channel_errors(model: keras.Model, windows: Windows) -> np.ndarray:
     return np.concatenate(errors)
 
 
+def plot_history(history: keras.callbacks.History, config: Config) -> None:
+    """Draw every measure of training and validation over the epochs; without matplotlib, draw nothing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    names = [name for name in history.history if not name.startswith("val_")]
+    plt.figure(figsize=(6 * len(names), 4))
+    for place, name in enumerate(names, start=1):
+        plt.subplot(1, len(names), place)
+        plt.plot(history.history[name], label="training")
+        if f"val_{name}" in history.history:
+            plt.plot(history.history[f"val_{name}"], label="validation")
+        plt.title(f"{name} over the epochs")
+        plt.xlabel("epoch")
+        plt.ylabel(name)
+        plt.legend()
+    plt.tight_layout()
+    plt.savefig(Path(config.output_dir) / "history.png")
+    plt.close()
+
+
 def train(config: Config) -> dict[str, float]:
     """Fit on normal runs; save the model, the scaling and how large errors normally are."""
     keras.utils.set_random_seed(config.seed)
@@ -193,6 +215,7 @@ def train(config: Config) -> dict[str, float]:
     normal, held_out = ([(run - centre) / spread for run in runs] for runs in (normal, held_out))
     checked = Windows(held_out, config)
     model = build_model(config)
+    model.summary()
     history = model.fit(
         Windows(normal, config, shuffle=True),
         validation_data=checked,
@@ -217,6 +240,7 @@ def train(config: Config) -> dict[str, float]:
         deviation=deviation,
         threshold=threshold,
     )
+    plot_history(history, config)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 

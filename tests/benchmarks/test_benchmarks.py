@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from tests.benchmarks import constrained, search
+from tests.benchmarks import constrained, lookup, search, stages
 from tests.benchmarks.mixed_plans import mixed_entries
+from tests.benchmarks.random_gguf import Shape, random_gguf
 
 KEYS = {"name", "ours", "peer", "ratio", "unit"}
 
@@ -23,6 +24,21 @@ def test_the_search_benchmark_measures_and_finds_what_an_unabridged_query_finds(
     assert all(set(row) == KEYS for row in rows)
     same = [row["ours"] for row in rows if "same top 5" in row["name"]]
     assert same == [10, 10]
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("random") / "random.gguf"
+    return random_gguf(path, Shape(1, 256, 256, 4, 16_000, 3072))
+
+
+@pytest.mark.parametrize(("benchmark", "count"), [(lookup, 3), (stages, 6)])
+def test_the_benchmarks_of_the_code_model_measure(benchmark, count, random_model, tmp_path, capsys):
+    options = ["--model", str(random_model), "--cache", str(tmp_path), "--tokens", "40", "--processor"]
+    benchmark.main(["--json", *options])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == count and all(set(row) == KEYS for row in rows)
+    assert all(row["ours"] > 0 and row["peer"] > 0 for row in rows)
 
 
 def test_mixed_plans_are_the_same_for_the_same_seed():

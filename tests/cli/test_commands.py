@@ -18,10 +18,15 @@ LEAVES = (
     ("generate",),
     ("verify",),
     ("evaluate", "plans"),
+    ("evaluate", "code"),
+    ("evaluate", "leaks"),
+    ("evaluate", "human"),
     *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
     ("models", "list"),
     ("models", "info"),
+    ("models", "bench"),
     ("doctor",),
+    *(("evaluate", table) for table in ("table2", "table4", "table5", "fig4", "fig5")),
 )
 HEAVY = (
     "onnxruntime",

@@ -3,6 +3,7 @@ import importlib.util
 import math
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,9 @@ def test_every_f1_score_is_averaged_to_one_number():
         calls = re.findall(r"F1Score\(name=.*\)", compile_plan(plan))
         assert calls
         assert all("average=" in call for call in calls)
+
+
+def test_images_to_one_row_of_numbers_are_labelled_whatever_the_category_says() -> None:
+    plan = replace(PLANS["Image-to-Image"], dataset_output="(batch_size, 1), crowded or not")
+    assert "Image Classification" in compile_plan(replace(plan, loss="binary_crossentropy"))
+    assert "Image Regression" in compile_plan(replace(plan, loss="mean_squared_error"))

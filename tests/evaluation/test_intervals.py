@@ -1,6 +1,6 @@
 import pytest
 
-from dlcodegen_local.evaluation.intervals import estimate, paired_difference
+from dlcodegen_local.evaluation.intervals import estimate, over_repeats, paired_difference
 
 
 def test_the_interval_holds_the_mean_and_is_reproducible():
@@ -26,3 +26,11 @@ def test_nothing_has_no_mean():
 def test_a_difference_is_of_the_items_that_both_have():
     found = paired_difference([3.0, None, 5.0], [1.0, 9.0, 3.0], seed=0)
     assert (found.low, found.mean, found.high, found.n) == (2, 2, 2, 2)
+
+
+def test_repeats_have_student_s_interval_and_one_has_none():
+    found = over_repeats([1.0, 2.0, 3.0])
+    assert (found.mean, found.n) == (2, 3)
+    assert found.high - found.mean == pytest.approx(4.303 / 3**0.5)  # t of 2 degrees of freedom, deviation 1
+    assert over_repeats([1.0]) is None
+    assert over_repeats([5.0] * 30).low == 5

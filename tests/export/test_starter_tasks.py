@@ -9,8 +9,7 @@ import pytest
 
 from dlcodegen_local.generation.plan_values import config_defaults
 from dlcodegen_local.plan.schema import Plan
-from export.starter_layers import with_plan_layers
-from export.starter_tasks import Material, TaskMaker, read_samples, split_rows, template_body
+from export.starter_tasks import Material, TaskMaker, planned_body, read_samples, split_rows, template_body
 from export.starter_variations import change_numbers, plant_fault, rename_locals
 
 SAMPLES = Path(__file__).parents[2] / "index" / "samples"
@@ -76,33 +75,13 @@ def test_answers_parse_and_config_follows_the_plan(material: Material) -> None:
             assert config_defaults(example.answer)["epochs"] == example.plan.epochs
 
 
-def test_plan_layers_in_a_sequential_model() -> None:
-    body = with_plan_layers(SEQUENTIAL, PLAN.layers)
+@pytest.mark.parametrize("model", [SEQUENTIAL, CHAIN])
+def test_a_model_section_gets_the_layers_that_the_compiler_gives_the_plan(model: str) -> None:
+    body = planned_body("model", model, PLAN)
     assert body is not None
     ast.parse(body)
-    listed = [line.strip() for line in body.split("\n") if "layers." in line]
-    assert listed == [
-        "keras.layers.Input(shape=(config.num_features,)),",
-        "keras.layers.Normalization(),",
-        'keras.layers.Dense(77, activation="tanh"),',
-        "keras.layers.Dropout(0.15),",
-        'keras.layers.Dense(config.num_classes, activation="softmax"),',
-    ]
-
-
-def test_plan_layers_in_a_chain() -> None:
-    body = with_plan_layers(CHAIN, PLAN.layers)
-    assert body is not None
-    assert body.split("\n")[2:5] == [
-        '    x = layers.Dense(77, activation="tanh")(inputs)',
-        "    x = layers.Dropout(0.15)(x)",
-        '    outputs = layers.Dense(config.num_classes, activation="softmax")(x)',
-    ]
-
-
-@pytest.mark.parametrize("layers", [("a recurrent network",) * 3, ("Dense()", "Dense()", "Dense(1)")])
-def test_layers_that_are_no_plain_calls_are_left_alone(layers: tuple[str, ...]) -> None:
-    assert with_plan_layers(SEQUENTIAL, layers) is None
+    assert "layers.Dense(77" in body and "layers.Dropout(0.15" in body
+    assert body != model
 
 
 def test_templates_have_slots() -> None:

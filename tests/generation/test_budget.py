@@ -3,9 +3,11 @@ import pytest
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.budget import cut_code, fit_prompt
 from dlcodegen_local.generation.llm import Prompt
+from dlcodegen_local.generation.merge import comparative_merge
+from dlcodegen_local.generation.results import GenerationSettings, StageResult
 from dlcodegen_local.generation.syntax import parse_module
 from tests.generation.scripted import ScriptedLLM
-from tests.generation.scripts import TABLE
+from tests.generation.scripts import PLAN, TABLE
 
 
 def build(kept):
@@ -61,3 +63,23 @@ def test_text_is_cut_at_a_line_and_code_at_a_statement():
     assert kept.endswith("return np.asarray(x)")
     assert place.endswith("in [predict]")
     assert cut_code(TABLE, 0, count) == ("", "left out")
+    assert cut_code("one two three four", 2, count) == ("one two", "after word 2 of 4")
+    assert cut_code("x" * 99, 2, count) == ("", "left out")
+
+
+def test_drafts_that_do_not_fit_together_are_merged_section_by_section():
+    second = TABLE.replace("Dense(8", "Dense(9")
+    llm = ScriptedLLM([f"```python\n{TABLE}```"], n_params=7_000_000_000, n_ctx=2000)
+    drafts = [StageResult(name, source) for name, source in (("one", TABLE), ("two", second))]
+    merged = comparative_merge("Classify rows", PLAN, *drafts, llm, GenerationSettings())
+    assert merged.source in (TABLE, second)
+    assert any("do not fit into 2000 tokens" in note for note in merged.notes)
+    assert not merged.prompts
+
+
+def test_a_thought_has_room_of_its_own():
+    plain, thinking = (
+        fit_prompt("draft", ScriptedLLM(n_ctx=8000, chat_format=name), {"sample": TABLE}, build, 500)[1]
+        for name in ("chatml", "chatml+think")
+    )
+    assert thinking.max_tokens == plain.max_tokens + 1000

@@ -3,14 +3,13 @@ from dataclasses import replace
 
 import pytest
 
+from dlcodegen_local.generation.plan_layers import with_layer_slot, with_plan_layers
 from dlcodegen_local.generation.plan_values import (
     expected_defaults,
     mismatches,
     plan_sizes,
     shape_of,
     with_defaults,
-    with_layer_slot,
-    with_plan_layers,
     with_slots,
 )
 from dlcodegen_local.generation.syntax import config_defaults, parse_module

@@ -18,8 +18,8 @@ def byte_letters() -> list[str]:
     return [letters[byte] for byte in range(256)]
 
 
-def write_tiny_gguf(path: Path, *, template: str = "", seed: int = 0) -> Path:
-    """Write the model; the same seed gives the same bytes."""
+def write_tiny_gguf(path: Path, *, template: str = "", seed: int = 0, q8_0: bool = False) -> Path:
+    """Write the model; the same seed gives the same bytes. `q8_0` stores its matrices in blocks."""
     rng = np.random.default_rng(seed)
     tokens = [*byte_letters(), "in", *SPECIAL]
     kinds = [gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.CONTROL] * len(SPECIAL)
@@ -45,7 +45,13 @@ def write_tiny_gguf(path: Path, *, template: str = "", seed: int = 0) -> Path:
 
     def add(name: str, *shape: int) -> None:
         weights = rng.normal(scale=0.3, size=shape).astype(np.float32)
-        writer.add_tensor(name, np.ones(shape, np.float32) if "norm" in name else weights)
+        if "norm" in name:
+            writer.add_tensor(name, np.ones(shape, np.float32))
+        elif q8_0:
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(name, gguf.quants.quantize(weights, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(name, weights)
 
     add("token_embd.weight", len(tokens), EMBEDDING)
     for block in range(LAYERS):

@@ -7,6 +7,7 @@ import pytest
 
 from dlcodegen_local.config import VerificationConfig
 from dlcodegen_local.verification.report import Compliance, Finding, SmokeResult, Verification
+from dlcodegen_local.verification.sandbox import LauncherSandbox
 from dlcodegen_local.verification.verifier import Verifier, write_modules
 from tests.generation.scripts import PLAN, TABLE
 
@@ -25,6 +26,52 @@ def test_a_sound_program_passes_and_follows_its_plan(verifier):
     assert verification.ok
     assert verifier.follows_plan(verification.compliance)
     assert list(verifier.defects(TABLE, verification)) == []
+
+
+LOSS = 'loss: str = "sparse_categorical_crossentropy"'
+
+
+@pytest.mark.parametrize(
+    ("loss", "stands"),
+    [
+        ("sparse_categorical_crossentropy", True),
+        ("categorical_crossentropy", True),
+        ("an_own_one", True),
+        ("mean_squared_error", False),
+        ("binary_crossentropy", False),
+    ],
+)
+def test_without_a_smoke_run_the_loss_may_not_contradict_the_plan(loss, stands, verifier):
+    verification = verifier.inspect(TABLE.replace(LOSS, f'loss: str = "{loss}"'), PLAN)
+    assert verification.compliance.score > 0.85
+    assert verifier.follows_plan(verification.compliance) is stands
+    assert (verifier.objection(verification) is None) is stands
+
+
+def test_where_a_smoke_run_proves_it_another_loss_may_stand(tmp_path):
+    verifier = Verifier(VerificationConfig(), LauncherSandbox("landlock", ""), tmp_path)
+    verification = verifier.inspect(TABLE.replace(LOSS, 'loss: str = "mean_squared_error"'), PLAN)
+    assert verification.compliance.contradicted == ("loss function",)
+    assert verifier.follows_plan(verification.compliance)
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "minimum"),
+    [
+        (TABLE.replace("return model", "return modell"), "undefined-name", 0.8),
+        (TABLE.replace('optimizer: str = "adam"', 'optimizer: str = "sgd"'), "optimizer 0.00", 0.9),
+        (TABLE.replace(LOSS, 'loss: str = "mean_squared_error"'), "loss function contradicts the plan", 0.8),
+    ],
+)
+def test_an_objection_says_in_one_line_what_is_wrong(source, said, minimum, tmp_path):
+    verifier = Verifier(VerificationConfig(run=False, min_compliance=minimum), None, tmp_path)
+    objection = verifier.objection(verifier.inspect(source, PLAN))
+    assert said in objection and "\n" not in objection
+
+
+def test_a_failed_smoke_run_is_an_objection(verifier):
+    failed = SmokeResult(False, 1.0, "exit 1: boom", 1)
+    assert verifier.objection(Verification((), Compliance(1.0, {}), failed)) == "smoke run: exit 1: boom"
 
 
 def test_an_import_inside_a_section_serves_the_other_modules(verifier, tmp_path):

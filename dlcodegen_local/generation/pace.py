@@ -1,0 +1,220 @@
+"""How a model runs on this machine: threads, tokens read at once, tokens drafted at once.
+
+Guarantees that a model is measured once a machine, and that nothing which follows from the clock
+changes an answer: threads and drafts do not, and how much is read at once follows from the size of the
+model. A cached measurement that is damaged is made anew. Beside other work it is processor time that is
+measured, and the threads stay as they were; remove the file to repeat it.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcodegen_local.durable import write_file
+from dlcodegen_local.errors import ConfigError
+from dlcodegen_local.generation.lookup import Steps
+from dlcodegen_local.generation.native import MAX_BATCH_TOKENS, NativeModel
+
+VERSION = 2
+_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
+_ROUNDS = 3
+_LEAST_MS = 100.0
+_ENOUGH_MS = 1500.0
+_LONGEST_STEP_MS = 1000.0
+_CLEARLY = 0.95
+_DISTURBED = 1.3
+_START = 64
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Set how a model is run. `threads` are those for one token and for several; `steps` None: no drafts."""
+
+    threads: tuple[int, int]
+    chunk_tokens: int
+    steps: Steps | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        steps = self.steps and {str(size): ms for size, ms in sorted(self.steps.milliseconds.items())}
+        return {"threads": list(self.threads), "chunk_tokens": self.chunk_tokens, "steps": steps}
+
+    @classmethod
+    def from_dict(cls, value: Any) -> "Pace":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            writing, reading = value["threads"]
+            steps = {int(size): float(ms) for size, ms in (value["steps"] or {}).items()}
+            numbers = (int(writing), int(reading), int(value["chunk_tokens"]))
+        except (KeyError, TypeError, AttributeError, ValueError) as exc:
+            raise ValueError("no pace of a model") from exc
+        if (
+            min(numbers) < 1
+            or max(numbers) > MAX_BATCH_TOKENS
+            or not all(0 < size <= MAX_BATCH_TOKENS and 0 < ms < 1e9 for size, ms in steps.items())
+        ):
+            raise ValueError("no pace of a model")
+        return cls(numbers[:2], numbers[2], Steps(steps) if steps else None)
+
+
+def default_pace(n_params: int, n_threads: int | None) -> Pace:
+    """Return what holds without a measurement: chunks of a few seconds on a slow machine, and no drafts.
+
+    Fewer tokens at once let prompts share more, and let an interrupt through sooner. Under 50 million
+    weights one thread works alone: waiting for each other takes longer than the work.
+    """
+    cores = len(os.sched_getaffinity(0))
+    threads = n_threads or (1 if n_params < 50_000_000 else cores)
+    chunk = 256 if n_params < 500_000_000 else 128 if n_params < 2_000_000_000 else 64
+    return Pace((threads, threads), chunk)
+
+
+@dataclass(frozen=True)
+class ModelCache:
+    """Name the folder for what is learned of models; `notify` gets a line before something takes long."""
+
+    folder: Path
+    notify: Callable[[str], None] = lambda text: None
+
+
+def find_pace(
+    model: NativeModel, sha256: str, default: Pace, n_threads: int | None, cache: ModelCache
+) -> Pace:
+    """Return the pace of a model on this machine: the kept one, else a new measurement, which is kept."""
+    path = cache.folder / "pace" / f"{_key(sha256, n_threads)}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return Pace.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    cache.notify("this model is new here: its speed is measured, once; a large one takes a minute")
+    pace = measure_pace(model, default, n_threads)
+    with contextlib.suppress(ConfigError):  # no place to keep it: measured again next time
+        write_file(path, json.dumps(pace.to_dict(), indent=1) + "\n")
+    return pace
+
+
+def measure_pace(model: NativeModel, default: Pace, n_threads: int | None = None) -> Pace:
+    """Measure a model; seconds for one of a billion weights. Its cache is empty afterwards.
+
+    `n_threads` fixes the threads. A model that cannot take back tokens gets no drafts.
+    """
+    model.forget(0)
+    length = _START + max(_SIZES)
+    if model.n_ctx < length:
+        return default
+    tokens = [(7 * i * i + 13 * i) % model.n_vocab for i in range(length)]
+    tokens = [0 if model.is_end(token) else token for token in tokens]
+    model.set_threads(*default.threads)
+    model.decode(tokens[:_START], 0)
+    if not model.forget(_START - 1):
+        model.forget(0)
+        return default
+    model.decode(tokens[_START - 1 : _START], _START - 1)
+    stand = _Stand(model, tokens[_START:])
+    stand.look_around(default.threads[0])
+    is_fixed = n_threads is not None or stand.is_disturbed
+    threads = default.threads if is_fixed else _threads(stand)
+    model.set_threads(*threads)
+    milliseconds = {1: round(stand.milliseconds(1, threads[0]), 3)}
+    for size in stand.exact_sizes()[1:]:
+        taken = stand.milliseconds(size, threads[1])
+        if taken > _LONGEST_STEP_MS:
+            break
+        milliseconds[size] = round(taken, 3)
+    model.forget(0)
+    return Pace(threads, default.chunk_tokens, Steps(milliseconds))
+
+
+class _Stand:
+    """Time a model that has read `_START` tokens."""
+
+    def __init__(self, model: NativeModel, tokens: list[int]) -> None:
+        self.model = model
+        self.is_disturbed = False
+        self._tokens = tokens
+
+    def look_around(self, threads: int) -> None:
+        """Find out whether other work takes the processor away: steps then take longer than they work."""
+        by_clock = self.milliseconds(1, threads)
+        self.is_disturbed = True
+        self.is_disturbed = by_clock > _DISTURBED * self.milliseconds(1, threads)
+
+    def milliseconds(self, size: int, threads: int) -> float:
+        """Return the shortest time of a step of `size` tokens; short ones are tried more often."""
+        best, spent, tried = float("inf"), 0.0, 0
+        while spent < _LEAST_MS or (tried < _ROUNDS and spent < _ENOUGH_MS):
+            tried += 1
+            start, worked = time.perf_counter(), time.process_time()
+            self.model.decode(self._tokens[:size], _START, all_logits=True)
+            self.model.logits(-1)
+            taken, worked = time.perf_counter() - start, (time.process_time() - worked) / threads
+            self.model.forget(_START)
+            best = min(best, 1000 * (worked if self.is_disturbed else taken))
+            spent += 1000 * taken
+        return best
+
+    def exact_sizes(self) -> list[int]:
+        """Return how many tokens at once give the logits of each alone, bit for bit.
+
+        Ends at the first that do not: with more tokens llama.cpp takes kernels that round otherwise.
+        """
+        alone: list[NDArray[np.float32]] = []
+        exact = []
+        for size in _SIZES:
+            self.model.forget(_START + len(alone))
+            for index in range(len(alone), size):
+                self.model.decode(self._tokens[index : index + 1], _START + index)
+                alone.append(self.model.logits(-1).copy())
+            self.model.forget(_START)
+            self.model.decode(self._tokens[:size], _START, all_logits=True)
+            if not all(np.array_equal(self.model.logits(i), alone[i]) for i in range(size)):
+                break
+            exact.append(size)
+        self.model.forget(_START)
+        return exact
+
+
+def _threads(stand: _Stand) -> tuple[int, int]:
+    """Return the fastest numbers of threads for one token and for many; fewer where they are as good."""
+    cores = len(os.sched_getaffinity(0))
+    candidates = sorted({1, max(cores // 2, 1), cores})
+    best = []
+    for size in (1, 32):
+        times: dict[int, float] = {}
+        for count in candidates:
+            stand.model.set_threads(count, count)
+            times[count] = stand.milliseconds(size, count)
+        chosen = candidates[0]
+        for count in candidates[1:]:
+            chosen = count if times[count] < _CLEARLY * times[chosen] else chosen
+        best.append(chosen)
+    return best[0], best[1]
+
+
+def _key(sha256: str, n_threads: int | None) -> str:
+    """Name a model on this machine: other cores, processor or llama.cpp, another key."""
+    from importlib.metadata import version
+
+    processor = ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                processor = line
+                break
+    except OSError:
+        pass
+    cores = len(os.sched_getaffinity(0))
+    parts = (VERSION, platform.machine(), processor, cores, n_threads, version("llama-cpp-python"))
+    return f"{sha256[:16]}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
