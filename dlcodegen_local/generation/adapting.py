@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, label_loss, with_labels
-from dlcodegen_local.generation.plan_layers import with_layers_of, with_plan_layers, with_scaling_of
+from dlcodegen_local.generation.plan_layers import (
+    input_rank,
+    with_layers_of,
+    with_plan_layers,
+    with_scaling_of,
+)
 from dlcodegen_local.generation.plan_values import (
     complete_fields,
     expected_defaults,
@@ -143,11 +148,14 @@ def _wanted_by(floor: Floor) -> str:
 def _serves_any_model(bodies: Mapping[str, str], own_model: str) -> bool:
     """Tell whether the floor's model, which stands in now, will do for the sample's other sections.
 
-    Not where they give it more or fewer inputs, or ask more of it than every Keras model has (layers by
-    name, networks within it); nor where the labels need a loss with settings of its own (classes that do
-    not count), or where what they save could not be loaded again for its layers of own making.
+    Not where they give it more or fewer inputs, or ones of another rank, or ask more of it than every Keras
+    model has (layers by name, networks within it); nor where the labels need a loss with settings of its own
+    (classes that do not count), or where what they save could not be loaded again for layers of own making.
     """
     if bodies["model"].count("Input(") != own_model.count("Input("):
+        return False
+    ranks = input_rank(bodies["model"]), input_rank(own_model)
+    if None not in ranks and ranks[0] != ranks[1]:
         return False
     text = "\n\n\n".join(bodies.get(name, "") for name in ("model", *_READ_BY))
     tree = parse_module(text)
