@@ -51,7 +51,7 @@ def to_completion(values: Any) -> Completion:
         raise ValueError("no completion")
     if values["finish_reason"] not in _FINISH_REASONS:
         raise ValueError("no reason to finish")
-    checked = {
+    checked: dict[str, Any] = {
         name: _amount(values[name]) if name.endswith("_seconds") else _count(values[name])
         for name in names
         if name not in ("text", "finish_reason")
