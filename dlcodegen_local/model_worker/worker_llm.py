@@ -9,6 +9,7 @@ The answers are those of `LlamaCppLLM` in this process, bit for bit.
 import dataclasses
 import os
 import sys
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,7 +41,8 @@ T = TypeVar("T")
 class Patience:
     """Bound waiting, in seconds: for the process itself, for loading, and between two signs of life.
 
-    Loading takes `loading_s`, and the time to read the file at `bytes_per_s`.
+    Loading takes `loading_s`, and the time to read the file at `bytes_per_s`; measuring a model that is
+    new here takes `silence_s` at most.
     """
 
     start_s: float = 120.0
@@ -223,6 +225,7 @@ class WorkerLLM(CodeLLM):
             self._loaded(channel, self._pace, None)
         except ArtifactError as exc:
             self._slot.end()
+            self._ends_in_a_row += 1
             raise GenerationError(exc.message, exc.hint) from exc
         return channel
 
@@ -248,9 +251,10 @@ class WorkerLLM(CodeLLM):
         }
         patience = self._patience
         timeout_s = patience.loading_s + info.size_bytes / patience.bytes_per_s
+        deadline = time.monotonic() + timeout_s + (patience.silence_s if cache else 0.0)
         channel.send(request, timeout_s)
-        while "beat" in (message := channel.receive(timeout_s)):
-            timeout_s = max(timeout_s, patience.silence_s) if cache else timeout_s
+        while "beat" in (message := channel.receive(max(deadline - time.monotonic(), 0.0))):
+            continue
         return _checked(channel, Pace.from_dict, _outcome(channel, message))
 
     def _await_start(self, channel: Channel) -> None:
