@@ -98,7 +98,10 @@ def seal() -> bool:
         return False
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("the model's process has threads before it has a model")
-    return _load(_sealing_filter(machine, os.getpid()))
+    column = ("x86_64", "aarch64").index(machine)
+    # The second filter is the last that can be loaded: it refuses the call that loads filters.
+    refused = tuple(number for numbers in _REFUSED.values() if (number := numbers[column]) is not None)
+    return _load(_refused_arguments(machine, column)) and _load(seccomp.refuse_calls(machine, refused))
 
 
 def _close_files(model: int) -> int:
@@ -126,20 +129,19 @@ def _load(code: bytes) -> bool:
     return True
 
 
-def _sealing_filter(machine: str, pid: int) -> bytes:
-    column = ("x86_64", "aarch64").index(machine)
+def _refused_arguments(machine: str, column: int) -> bytes:
+    """Return the filter that leaves files to read, threads of this process, and signals to itself."""
 
-    def known(calls: list[tuple[tuple[int | None, int | None], int, int]]) -> list[seccomp.Condition]:
+    def known(*calls: tuple[tuple[int | None, int | None], int, int]) -> list[seccomp.Condition]:
         """Return the conditions whose call this machine has."""
         found = ((numbers[column], index, value) for numbers, index, value in calls)
         return [(number, index, value) for number, index, value in found if number is not None]
 
-    return seccomp.refuse_calls(
+    return seccomp.refuse_arguments(
         machine,
-        [number for _, numbers in sorted(_REFUSED.items()) if (number := numbers[column]) is not None],
-        with_bits=known([(_OPEN, 1, _OPEN_TO_CHANGE), (_OPENAT, 2, _OPEN_TO_CHANGE)]),
-        without_bits=known([(_CLONE, 0, _CLONE_THREAD)]),
-        other_values=known([(_KILL, 0, pid), (_TGKILL, 0, pid)]),
+        with_bits=known((_OPEN, 1, _OPEN_TO_CHANGE), (_OPENAT, 2, _OPEN_TO_CHANGE)),
+        without_bits=known((_CLONE, 0, _CLONE_THREAD)),
+        other_values=known((_KILL, 0, os.getpid()), (_TGKILL, 0, os.getpid())),
     )
 
 
