@@ -26,9 +26,9 @@ OFFLINE_ENVIRONMENT = {
 }
 # Idle threads of llama.cpp that spin take the time of those that work on a busy machine.
 THREADING_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+MAX_REQUIREMENT_BYTES = 20_000
 # All that a model's process gets of the environment: how threads of llama.cpp work.
 _MODEL_VARIABLES = ("GGML_", "GOMP_", "LD_LIBRARY_PATH", "OMP_")
-MAX_REQUIREMENT_BYTES = 20_000
 
 
 @dataclass(frozen=True)

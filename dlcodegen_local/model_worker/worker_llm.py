@@ -280,13 +280,18 @@ class WorkerLLM(CodeLLM):
         )
 
 
-def try_load(path: Path | str, patience: Patience | None = None) -> None:
-    """Load a model in a process of its own and end that again: what fuzzing asks of a file.
+def try_load(path: Path | str, n_ctx: int | None = None, patience: Patience | None = None) -> None:
+    """Load a model in a process of its own, have it compute, and end that again: a trial of a file.
 
     Raises:
-        ArtifactError: as `WorkerLLM`.
+        ArtifactError: as `WorkerLLM`, or it cannot compute.
+        ConfigError: as `WorkerLLM`.
     """
-    WorkerLLM(path, patience=patience).close()
+    with WorkerLLM(path, n_ctx=n_ctx, patience=patience) as llm:
+        try:
+            llm.score(Prompt("", "x"), ["x"])
+        except GenerationError as exc:
+            raise ArtifactError(f"{path} loads but does not compute: {exc.message}", exc.hint) from exc
 
 
 class _Slot:

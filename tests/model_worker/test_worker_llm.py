@@ -186,6 +186,8 @@ def test_files_that_cannot_be_loaded_are_refused_as_by_the_adapter(tiny_gguf, tm
         try_load(tmp_path / "missing.gguf")
     with pytest.raises(ConfigError, match="n_ctx 4096"):
         WorkerLLM(tiny_gguf, n_ctx=4096)
+    with pytest.raises(ArtifactError, match=r"loads but does not compute: .*context"):
+        try_load(tiny_gguf, n_ctx=1)
     try_load(tiny_gguf)
     assert capfd.readouterr() == ("", "")
 
