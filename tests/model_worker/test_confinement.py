@@ -1,5 +1,6 @@
 """The walls are tried from inside, by a process that has closed them as the model's does."""
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from dlcodegen_local.config import model_environment
 from dlcodegen_local.verification import seccomp, syscalls
+from tests.verification.test_seccomp import ALLOW, refused, verdict
 
 MAY = ("read the model", "read the library", "start a thread", "take some memory")
 READING = ("read the home folder", "list the home folder", "read another process", "read the passwords")
@@ -51,3 +53,26 @@ def test_nothing_outside_has_changed(tried, tiny_gguf):
     assert secret.read_text() == "kept"
     assert tiny_gguf.stat().st_mode & 0o111 == 0
     assert not Path(f"/tmp/{os.getpid()}").exists()
+
+
+def test_calls_are_refused_by_an_argument() -> None:
+    code = seccomp.refuse_arguments(
+        "x86_64", with_bits=[(257, 2, 0o3)], without_bits=[(56, 0, 0x10000)], other_values=[(62, 0, 7)]
+    )
+    expected = {
+        (257, 0, 0, 0o100000): ALLOW,
+        (257, 0, 0, 0o1): refused(errno.EPERM),
+        (56, 0x10F00): ALLOW,
+        (56, 0x11): refused(errno.EPERM),
+        (62, 7): ALLOW,
+        (62, 8): refused(errno.EPERM),
+        (0,): ALLOW,
+    }
+    assert {call: verdict(code, "x86_64", *call) for call in expected} == expected
+
+
+def test_of_the_environment_only_what_steers_threads_goes_in(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "kept")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    found = model_environment()
+    assert found["OMP_NUM_THREADS"] == "3" and not {"AWS_SECRET_ACCESS_KEY", "HOME", "PATH"} & found.keys()

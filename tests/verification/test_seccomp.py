@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from dlcodegen_local.verification.seccomp import build_filter, refuse_arguments, supported
+from dlcodegen_local.verification.seccomp import build_filter, supported
 
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -75,22 +75,6 @@ def test_without_namespaces_no_socket_opens_and_modes_stay() -> None:
 
 def test_other_architecture_ends_the_process() -> None:
     assert verdict(build_filter("x86_64", namespaces=True), "aarch64", 64) == KILL
-
-
-def test_calls_are_refused_by_an_argument() -> None:
-    code = refuse_arguments(
-        "x86_64", with_bits=[(257, 2, 0o3)], without_bits=[(56, 0, 0x10000)], other_values=[(62, 0, 7)]
-    )
-    expected = {
-        (257, 0, 0, 0o100000): ALLOW,
-        (257, 0, 0, 0o1): refused(errno.EPERM),
-        (56, 0x10F00): ALLOW,
-        (56, 0x11): refused(errno.EPERM),
-        (62, 7): ALLOW,
-        (62, 8): refused(errno.EPERM),
-        (0,): ALLOW,
-    }
-    assert {call: verdict(code, "x86_64", *call) for call in expected} == expected
 
 
 def test_filter_is_short_enough_for_the_kernel() -> None:
