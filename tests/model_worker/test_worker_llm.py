@@ -61,6 +61,17 @@ def test_its_answers_are_those_of_the_adapter_bit_for_bit(temperature, worker, i
     assert worker.score(LONG, candidates) == in_process.score(LONG, candidates)
 
 
+def test_the_starter_writes_the_same_bytes():
+    starter = REPOSITORY / "models/starter/starter.gguf"
+    prompt = Prompt("", "import keras\n", "# %% [model]\ndef build_model(config):\n")
+    sampling = Sampling(max_tokens=60, is_hopeless=lambda text: False)
+    with WorkerLLM(starter) as worker, LlamaCppLLM(starter) as in_process:
+        ours, theirs = (llm.complete(prompt, sampling=sampling) for llm in (worker, in_process))
+        candidates = ["    return keras.Sequential()\n", "    pass\n"]
+        assert worker.score(prompt, candidates) == in_process.score(prompt, candidates)
+    assert ours.text == theirs.text != ""
+
+
 def test_progress_adds_up_to_the_answer(worker):
     seen = []
     completion = worker.complete(LONG, sampling=Sampling(max_tokens=50), on_progress=seen.append)
