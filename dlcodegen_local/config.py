@@ -27,6 +27,8 @@ OFFLINE_ENVIRONMENT = {
 # Idle threads of llama.cpp that spin take the time of those that work on a busy machine.
 THREADING_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 MAX_REQUIREMENT_BYTES = 20_000
+# All that a model's process gets of the environment: how threads of llama.cpp work.
+_MODEL_VARIABLES = ("GGML_", "GOMP_", "LD_LIBRARY_PATH", "OMP_")
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,14 @@ def prepare_environment() -> None:
     os.environ.update(OFFLINE_ENVIRONMENT)
     for name, value in THREADING_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def model_environment() -> dict[str, str]:
+    """Return the environment of the process that a code model runs in."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(_MODEL_VARIABLES)}
+    # numpy's threads would stand outside a filter that the process loads later; nothing there needs them.
+    single = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "GGML_NO_BACKTRACE": "1"}
+    return {**kept, **OFFLINE_ENVIRONMENT, **single, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def find_paths() -> Paths:

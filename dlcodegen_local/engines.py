@@ -47,16 +47,21 @@ def load_index(config: RetrievalConfig, notify: Callable[[str], None]) -> "Sampl
 
 
 def load_code_model(config: GenerationConfig, notify: Callable[[str], None]) -> "CodeLLM":
-    """Load the code model of a GGUF file; `notify` gets a line where that takes long.
+    """Load the code model of a GGUF file into a confined process.
+
+    `notify` gets a line where that takes long, and one for each wall that this machine cannot give.
 
     Raises:
         ArtifactError: it is missing, damaged, or too large for this machine.
     """
-    from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
     from dlcodegen_local.generation.pace import ModelCache
+    from dlcodegen_local.model_worker.worker_llm import WorkerLLM
 
     cache = ModelCache(find_paths().cache, notify)
-    return LlamaCppLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads, cache=cache)
+    llm = WorkerLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads, cache=cache)
+    for gap in llm.gaps:
+        notify(gap)
+    return llm
 
 
 def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":

@@ -26,6 +26,7 @@ from dlcodegen_local.generation.lookup import Steps
 from dlcodegen_local.generation.native import MAX_BATCH_TOKENS, NativeModel
 
 VERSION = 3
+NEW_MODEL = "this model is new here: its speed is measured, once; a large one takes a minute"
 _SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 _ROUNDS = 3
 _LEAST_MS = 100.0
@@ -66,7 +67,7 @@ class Pace:
             steps = {int(size): float(ms) for size, ms in (value["steps"] or {}).items()}
             growth = {int(size): float(ms) for size, ms in value.get("growth", {}).items()}
             numbers = (int(writing), int(reading), int(value["chunk_tokens"]))
-        except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as exc:
             raise ValueError("no pace of a model") from exc
         if (
             min(numbers) < 1
@@ -106,14 +107,31 @@ def find_pace(
     model: NativeModel, sha256: str, default: Pace, n_threads: int | None, cache: ModelCache
 ) -> Pace:
     """Return the pace of a model on this machine: the kept one, else a new measurement, which is kept."""
-    path = cache.folder / "pace" / f"{_key(sha256, n_threads)}.json"
-    with contextlib.suppress(OSError, ValueError):
-        return Pace.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    cache.notify("this model is new here: its speed is measured, once; a large one takes a minute")
+    kept = kept_pace(sha256, n_threads, cache)
+    if kept is not None:
+        return kept
+    cache.notify(NEW_MODEL)
     pace = measure_pace(model, default, n_threads)
-    with contextlib.suppress(ConfigError):  # no place to keep it: measured again next time
-        write_file(path, json.dumps(pace.to_dict(), indent=1) + "\n")
+    keep_pace(pace, sha256, n_threads, cache)
     return pace
+
+
+def kept_pace(sha256: str, n_threads: int | None, cache: ModelCache) -> Pace | None:
+    """Return the measurement that was kept; None where there is none, or it is damaged."""
+    try:
+        return Pace.from_dict(json.loads(_place(sha256, n_threads, cache).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def keep_pace(pace: Pace, sha256: str, n_threads: int | None, cache: ModelCache) -> None:
+    """Keep a measurement; without a place for it the model is measured again next time."""
+    with contextlib.suppress(ConfigError):
+        write_file(_place(sha256, n_threads, cache), json.dumps(pace.to_dict(), indent=1) + "\n")
+
+
+def _place(sha256: str, n_threads: int | None, cache: ModelCache) -> Path:
+    return cache.folder / "pace" / f"{_key(sha256, n_threads)}.json"
 
 
 def measure_pace(model: NativeModel, default: Pace, n_threads: int | None = None) -> Pace:

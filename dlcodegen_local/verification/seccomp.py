@@ -10,6 +10,9 @@ the kernel as well: this is the second wall, not the first.
 
 import errno
 import struct
+from collections.abc import Sequence
+
+Condition = tuple[int, int, int]
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_OR_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
@@ -153,6 +156,30 @@ def refuse_calls(machine: str, numbers: tuple[int, ...]) -> bytes:
     code = _load_number(machine)
     for number in numbers:
         code += _when(number, [_refuse(errno.EPERM)])
+    return b"".join([*code, _statement(_RETURN, _ALLOW)])
+
+
+def refuse_arguments(
+    machine: str,
+    *,
+    with_bits: Sequence[Condition] = (),
+    without_bits: Sequence[Condition] = (),
+    other_values: Sequence[Condition] = (),
+) -> bytes:
+    """Return a filter that refuses calls by one of their arguments and allows all others.
+
+    A condition is a call's number, the index of an argument, and a value: the call is refused where
+    the argument has any of these bits, has none of them, or is another value.
+    """
+    code = _load_number(machine)
+    for number, index, bits in with_bits:
+        code += _when(number, _unless_bits(index, bits))
+    for number, index, bits in without_bits:
+        jump = _jump(_JUMP_ANY_BIT, bits, 1, 0)
+        block = [_load_argument(index), jump, _refuse(errno.EPERM), _statement(_RETURN, _ALLOW)]
+        code += _when(number, block)
+    for number, index, value in other_values:
+        code += _when(number, _allow_only(index, (value,), errno.EPERM))
     return b"".join([*code, _statement(_RETURN, _ALLOW)])
 
 
