@@ -77,7 +77,7 @@ def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":
 
 
 def try_smoke_sandbox(config: VerificationConfig, notify: Callable[[str], None]) -> "Sandbox | None":
-    """Return the sandbox for smoke runs, None where none is wanted, or none works: `notify` then hears why."""
+    """Return the sandbox for smoke runs, None where none is wanted, or none works: `notify` hears why."""
     if not config.run:
         return None
     try:

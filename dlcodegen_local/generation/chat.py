@@ -25,7 +25,7 @@ class Piece:
 # What vocabularies of open models hold for turns, filling in, files, tools and thoughts, and the words that
 # stand for turns in formats without such tokens. What stands for padding or a gap is left as it is.
 _ANGLED = (
-    r"\||｜|</?SYS>|</?(?:s|bos|eos|eod|eop|sop|eoh|eoa|answer|think|step|start_of_turn|end_of_turn"
+    r"\||｜|</?SYS>|/?(?:s|bos|eos|eod|eop|sop|eoh|eoa|answer|think|step|start_of_turn|end_of_turn"
     r"|tools?|tool_(?:call|response|result)s?|function_calls?|functions?|start_of_image|end_of_image)>"
     r"|fim[_-](?:prefix|suffix|middle|pad)>|(?:PRE|SUF|MID|EOT|EOM)>"
     r"|(?:file_sep|filename|repo_name|reponame|gh_stars|issue_\w+|jupyter_\w+|commit_\w+|empty_output)>"

@@ -211,7 +211,7 @@ def _run_driver(
 
 
 def _is_out_of_memory(result: SandboxResult, facts: dict[str, Any]) -> bool:
-    """Tell an end for want of memory: at the limit, by a signal of the allocator, or as an error of its own."""
+    """Tell an end for want of memory: at the limit, by a signal, or as an error of its own."""
     if result.stopped_by:
         return result.stopped_by == "memory"
     error = facts.get("error")
