@@ -81,7 +81,7 @@ def _bubblewrap(orders: "Orders") -> NoReturn:
         argv += ["--setenv", name, text]
     # Counted inside: outside, the limit would also count what else this user runs.
     count = f"--nproc={orders.processes}:{orders.processes}"
-    argv += ["--", isolation.PRLIMIT, count, "--", *orders.argv]
+    argv += ["--", isolation.PRLIMIT, count, "--", *isolation.FIRST_PROCESS, *orders.argv]
     supervisor = _Supervisor()
     sandbox = os.fork()
     if sandbox:

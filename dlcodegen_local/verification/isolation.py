@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dlcodegen_local.verification import syscalls
 
 PRLIMIT = "/usr/bin/prlimit"
+# The first process of the namespace, under the same filter as the program: bubblewrap's own has none, and a
+# program of the same user could write into its memory.
+FIRST_PROCESS = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 HOME = "/home/sandbox"
 INSIDE = "/sandbox"
 SYSTEM_FILES = (
@@ -21,7 +24,7 @@ _PRIVATE_BYTES = 512 << 20
 _DEVICES = ("full", "null", "random", "urandom", "zero")
 BUBBLEWRAP_FLAGS = (
     *("--unshare-user", "--unshare-all", "--disable-userns", "--cap-drop", "ALL"),
-    *("--new-session", "--die-with-parent", "--clearenv", "--uid", "1000", "--gid", "1000"),
+    *("--new-session", "--die-with-parent", "--as-pid-1", "--clearenv", "--uid", "1000", "--gid", "1000"),
     *("--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev"),
     *("--size", str(_PRIVATE_BYTES), "--tmpfs", "/tmp", "--size", str(_PRIVATE_BYTES), "--tmpfs", "/dev/shm"),
     *("--size", str(_PRIVATE_BYTES), "--tmpfs", HOME),
@@ -63,6 +66,7 @@ def new_namespaces() -> None:
 
 def build_root(places: Mapping[str, str], readable: Sequence[str], work: str, inside: str) -> None:
     """Build the root that the program will see below /tmp, and enter it. Needs a new PID namespace."""
+    syscalls.name_machine("sandbox")
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     links = {path: os.readlink(path) for path in system_folders() if os.path.islink(path)}
     shown = [path for path in (*system_folders(), *SYSTEM_FILES) if path not in links]

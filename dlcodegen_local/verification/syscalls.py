@@ -49,6 +49,11 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     _checked(f"mount {target}", result)
 
 
+def name_machine(name: str) -> None:
+    """Set the host name of this namespace."""
+    _checked("sethostname", _libc.sethostname(name.encode(), ctypes.c_size_t(len(name))))
+
+
 def make_read_only(target: str) -> None:
     """Make a mount and all below it read-only, without devices and set-user-id. Linux 5.12."""
     attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV, 0, 0, 0)

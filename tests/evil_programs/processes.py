@@ -112,13 +112,20 @@ def notice_victim(outside):
     return "it can be signalled"
 
 
-def read_environment_of_parent(outside):
-    return open(f"/proc/{os.getppid()}/environ").read() or None
+def read_environment_of_supervisor(outside):
+    text = open(f"/proc/{outside['supervisor']}/environ").read()
+    return text if outside["secret"] in text or "PYTHONDONTWRITEBYTECODE" in text else None
 
 
-def write_memory_of_supervisor(outside):
-    with open(f"/proc/{outside['supervisor']}/mem", "r+b"):
-        return "opened"
+def write_memory_of_a_freer_process(outside):
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/status") as status, open(f"/proc/{name}/mem", "r+b"):
+                if "Seccomp:\t2" not in status.read():
+                    return name
+        except OSError:
+            continue
+    return None
 
 
 def write_victim_by_system_call(outside):
