@@ -27,7 +27,7 @@ NETWORK_CALL = re.compile(
     r"\bsocket(?:pair)?\((?!AF_UNIX,|AF_LOCAL,|AF_NETLINK,|0xff )"
     r"|\b(?:connect|bind|sendto|sendmsg|sendmmsg)\(.*sa_family=AF_(?!UNIX|LOCAL|NETLINK|UNSPEC)"
     r"|\bconnect\(.*io\.systemd\.Resolve"  # asks systemd to look a name up
-    r'|\bsend\w*\(.*\bhosts\\0"'  # asks nscd for the same
+    r'|\bsend\w*\(.*\\0hosts\\0"'  # asks nscd for the same
     r"|\bio_uring_setup\("
 )
 _PLANTED = "import socket; socket.socket().connect(('127.0.0.1', 9))"
@@ -182,7 +182,7 @@ def _bare_environment(home: Path) -> dict[str, str]:
 
 
 def _can_isolate(folder: Path) -> bool:
-    probe = "from dlcodegen_local.cli.offline_job import enter_empty_network; enter_empty_network()"
+    probe = "from dlcodegen_local.verification.isolation import enter_empty_network; enter_empty_network()"
     answer = subprocess.run(
         [sys.executable, "-c", probe], env=_bare_environment(folder), capture_output=True, check=False
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dlcodegen_local.cli import main
-from dlcodegen_local.verification import syscalls
+from dlcodegen_local.verification.isolation import enter_empty_network
 
 REQUIREMENT = "Predict the price of a house from a table of numbers"
 _COUNTERS = {
@@ -67,25 +67,6 @@ def exit_code_of(arguments: tuple[str, ...]) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     return 0
-
-
-def enter_empty_network() -> None:
-    """Move this process into a network in which nothing is, not even a loopback that is up.
-
-    Raises:
-        OSError: this machine does not let us.
-    """
-    user, group = os.geteuid(), os.getegid()
-    if user == 0:
-        syscalls.unshare(syscalls.CLONE_NEWNET)
-        return
-    syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNET)
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{user} {user} 1"),
-        ("gid_map", f"{group} {group} 1"),
-    ):
-        Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
 
 
 def sent_packets() -> int:

@@ -47,6 +47,20 @@ def bind(descriptor: int, target: str) -> None:
     syscalls.mount(source, target, "", syscalls.MS_BIND | syscalls.MS_REC)
 
 
+def enter_empty_network() -> None:
+    """Move this process into a network in which nothing is, not even a loopback that is up.
+
+    Raises:
+        OSError: this machine does not let us.
+    """
+    user, group = os.geteuid(), os.getegid()
+    if user == 0:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        return
+    syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNET)
+    _map_user(f"{user} {user} 1", f"{group} {group} 1")
+
+
 def new_namespaces() -> None:
     """Enter new namespaces of every kind as an ordinary user of them."""
     user, group = os.geteuid(), os.getegid()
@@ -59,7 +73,11 @@ def new_namespaces() -> None:
         | syscalls.CLONE_NEWUTS
         | syscalls.CLONE_NEWCGROUP
     )
-    for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {user} 1"), ("gid_map", f"1000 {group} 1")):
+    _map_user(f"1000 {user} 1", f"1000 {group} 1")
+
+
+def _map_user(users: str, groups: str) -> None:
+    for name, text in (("setgroups", "deny"), ("uid_map", users), ("gid_map", groups)):
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
 

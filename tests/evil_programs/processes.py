@@ -113,7 +113,8 @@ def notice_victim(outside):
 
 
 def read_environment_of_supervisor(outside):
-    text = open(f"/proc/{outside['supervisor']}/environ").read()
+    with open(f"/proc/{outside['supervisor']}/environ") as file:
+        text = file.read()
     return text if outside["secret"] in text or "PYTHONDONTWRITEBYTECODE" in text else None
 
 
