@@ -34,9 +34,9 @@ bench: setup-dev
 	$(BIN)/python -m tests.benchmarks.stages --random build/benchmarks/random.gguf
 	$(BIN)/python -m tests.benchmarks.scoring
 
-# The count of network calls, with a minute of idling after each command.
-prove-offline: setup-dev
-	DLCODEGEN_TEST_IDLE_S=60 $(BIN)/python -m pytest tests/test_offline.py
+# The count of network calls of the whole job, with a minute of idling after it.
+prove-offline: setup
+	$(BIN)/dlcodegen doctor --prove-offline
 
 # Any logits whatever give a valid plan: 10,000 of them, some minutes.
 prove-plans: setup-dev

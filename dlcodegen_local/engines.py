@@ -14,6 +14,7 @@ from dlcodegen_local.config import (
     VerificationConfig,
     find_paths,
 )
+from dlcodegen_local.errors import SandboxError
 
 if TYPE_CHECKING:
     from dlcodegen_local.generation.llm import CodeLLM
@@ -65,14 +66,33 @@ def load_code_model(config: GenerationConfig, notify: Callable[[str], None]) -> 
 
 
 def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":
-    """Return the sandbox that this machine can start.
+    """Return the sandbox that this machine can start; with `unsafe_run`, one without walls where it has none.
 
     Raises:
         SandboxError: there is none.
     """
-    from dlcodegen_local.verification.sandbox import find_sandbox
+    from dlcodegen_local.verification.sandbox import NO_WALLS, find_sandbox
 
-    return find_sandbox(config.sandbox)
+    try:
+        return find_sandbox(config.sandbox)
+    except SandboxError:
+        if config.unsafe_run:
+            return NO_WALLS
+        raise
+
+
+def try_smoke_sandbox(config: VerificationConfig, notify: Callable[[str], None]) -> "Sandbox | None":
+    """Return the sandbox for smoke runs, None where none is wanted, or none works: `notify` hears why."""
+    if not config.run:
+        return None
+    try:
+        sandbox = find_smoke_sandbox(config)
+    except SandboxError as exc:
+        notify(f"{exc.message}: static checks only ({exc.hint})")
+        return None
+    if not sandbox.has_walls:
+        notify("no sandbox works here: as --unsafe-run asks, the project runs with all that you may do")
+    return sandbox
 
 
 def bundled_model(models: Path) -> Path:

@@ -14,6 +14,7 @@ import click
 from dlcodegen_local import __version__
 from dlcodegen_local.config import find_paths, prepare_environment, read_settings
 from dlcodegen_local.errors import ArtifactError, ConfigError, DlcodegenError
+from dlcodegen_local.guard import close_network
 from dlcodegen_local.plain_text import plain
 
 _COMMANDS = {
@@ -85,6 +86,7 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    close_network()
     prepare_environment()
     _open_missing_streams()
     signal.signal(signal.SIGTERM, _interrupt)

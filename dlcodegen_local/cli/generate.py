@@ -17,7 +17,7 @@ from dlcodegen_local.config import (
     find_pools,
 )
 from dlcodegen_local.durable import check_new_folder, write_file, write_folder
-from dlcodegen_local.errors import ConfigError, DlcodegenError, GenerationError
+from dlcodegen_local.errors import ConfigError, DlcodegenError, GenerationError, SandboxError
 
 if TYPE_CHECKING:
     from dlcodegen_local.outcome import Outcome
@@ -100,6 +100,7 @@ _STAGES = ("comparison", "code-rag", "template-rag")
     help="Try several temperatures and samples; the verifier picks. Takes thrice the time.",
 )
 @click.option("--no-run", is_flag=True, help="Leave the smoke run out (the project is then unproven).")
+@options.unsafe_run
 @click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
 @click.option(
     "--threads", type=click.IntRange(1, 256), help="Threads of the models.  [default: chosen by the engine]"
@@ -151,7 +152,14 @@ def command(requirement: str | None, output: Path | None, batch: Path | None, **
         return _generate_batch(requests, output, flags["layout"], engines, config, reporter)
     outcome = _generate_one(requests[""], output, flags["layout"], engines, config, reporter)
     _print_outcome(outcome, output, flags["json"])
-    return 0 if outcome.verification.ok else 1
+    return _exit_code(outcome, config)
+
+
+def _exit_code(outcome: "Outcome", config: "PipelineConfig") -> int:
+    if not outcome.verification.ok:
+        return 1
+    is_unproved = config.verification.run and outcome.verification.smoke.ok is None
+    return SandboxError.exit_code if is_unproved else 0
 
 
 def _effort(*, fast: bool, best: bool) -> Literal["fast", "normal", "best"]:
@@ -178,7 +186,8 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
     from dlcodegen_local.pipeline import PipelineConfig
 
     paths = find_paths()
-    verification = {"run": not flags["no_run"], "min_compliance": flags["min_compliance"]}
+    verification = {name: flags[name] for name in ("min_compliance", "unsafe_run")}
+    verification["run"] = not flags["no_run"]
     if flags["python"]:
         verification["python"] = flags["python"]
     return PipelineConfig(
@@ -205,7 +214,6 @@ def load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pla
 
     Raises:
         ArtifactError: a model, index or pool is missing or damaged.
-        SandboxError: the sandbox does not start.
     """
     from dlcodegen_local import engines
     from dlcodegen_local.pipeline import Engines
@@ -214,7 +222,7 @@ def load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pla
     for note in look_at(config.generation, find_paths().cache).notes:
         reporter.note(note)
     reporter.stage("load")
-    sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
+    sandbox = engines.try_smoke_sandbox(config.verification, reporter.note)
     loaded = Engines(
         planner=engines.load_planner(config.planner) if need_planner else None,
         index=engines.load_index(config.retrieval, reporter.note),

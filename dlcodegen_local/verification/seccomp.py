@@ -20,7 +20,8 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 _NEW_NAMESPACE_FLAGS = 0x7E020080
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_AF_UNIX = 1
+_TUNSETIFF = 0x400454CA
+_AF_UNIX, _AF_NETLINK, _NETLINK_ROUTE = 1, 16, 0
 
 # name: (number on x86_64, number on aarch64); None where the machine has no such call
 _REFUSED: dict[str, tuple[int | None, int | None]] = {
@@ -116,6 +117,8 @@ _PRETENDED: dict[str, tuple[int | None, int | None]] = {
 }
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _SOCKET, _IOCTL, _PRLIMIT64, _PERSONALITY = (41, 198), (16, 29), (302, 261), (135, 92)
+_SOCKETPAIR = (53, 199)
+_AROUND_THE_GUARD = ("io_uring_enter", "io_uring_register", "io_uring_setup", "pidfd_getfd")
 
 
 def supported(machine: str) -> bool:
@@ -133,8 +136,6 @@ def build_filter(machine: str, *, namespaces: bool) -> bytes:
     column = _COLUMN[machine]
     refused = _REFUSED if namespaces else {**_REFUSED, **_REFUSED_WITHOUT_NAMESPACES}
     code = _load_number(machine)
-    if machine == "x86_64":
-        code += [_jump(_JUMP_GREATER_OR_EQUAL, 0x40000000, 0, 1), _statement(_RETURN, _KILL_PROCESS)]
     for _, numbers in sorted(refused.items()):
         if (number := numbers[column]) is not None:
             code += _when(number, [_refuse(errno.EPERM)])
@@ -148,6 +149,30 @@ def build_filter(machine: str, *, namespaces: bool) -> bytes:
     code += _when(_PRLIMIT64[column], _allow_only(0, (0,), errno.EPERM))
     code += _when(_PERSONALITY[column], _allow_only(0, (0, 0xFFFFFFFF), errno.EPERM))
     code += _when(_IOCTL[column], _refuse_values(1, (_TIOCSTI, _TIOCLINUX)))
+    return b"".join([*code, _statement(_RETURN, _ALLOW)])
+
+
+def build_guard(machine: str) -> bytes:
+    """Return the filter under which every command runs: it refuses each socket that is not local, by EACCES.
+
+    Refused as well is what makes or takes a socket past `socket`: io_uring, descriptors of other processes,
+    tunnels. The routing table's own netlink socket stays: bubblewrap brings up the loopback of its empty
+    network by it, and it carries nothing to another machine.
+    """
+    column = _COLUMN[machine]
+    code = _load_number(machine)
+    for name in _AROUND_THE_GUARD:
+        if (number := _REFUSED[name][column]) is not None:
+            code += _when(number, [_refuse(errno.EACCES)])
+    family = [
+        *(_load_argument(0), _jump(_JUMP_EQUAL, _AF_UNIX, 0, 1), _statement(_RETURN, _ALLOW)),
+        *(_jump(_JUMP_EQUAL, _AF_NETLINK, 0, 3), _load_argument(2)),
+        *(_jump(_JUMP_EQUAL, _NETLINK_ROUTE, 0, 1), _statement(_RETURN, _ALLOW)),
+        _refuse(errno.EACCES),
+    ]
+    code += _when(_SOCKET[column], family)
+    code += _when(_SOCKETPAIR[column], _allow_only(0, (_AF_UNIX,), errno.EACCES))
+    code += _when(_IOCTL[column], _refuse_values(1, (_TUNSETIFF,)))
     return b"".join([*code, _statement(_RETURN, _ALLOW)])
 
 
@@ -184,13 +209,16 @@ def refuse_arguments(
 
 
 def _load_number(machine: str) -> list[bytes]:
-    """Load the number of the call, where it is one of this machine."""
-    return [
+    """Load the number of the call, where it is one of this machine's own table."""
+    code = [
         _statement(_LOAD, 4),
         _jump(_JUMP_EQUAL, _AUDIT_ARCH[machine], 1, 0),
         _statement(_RETURN, _KILL_PROCESS),
         _statement(_LOAD, 0),
     ]
+    if machine == "x86_64":
+        code += [_jump(_JUMP_GREATER_OR_EQUAL, 0x40000000, 0, 1), _statement(_RETURN, _KILL_PROCESS)]
+    return code
 
 
 def _statement(operation: int, operand: int) -> bytes:
