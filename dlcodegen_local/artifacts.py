@@ -125,7 +125,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def list_manifests(models: Path) -> list[Manifest]:
-    """Return the manifests of all model folders below `models`, sorted by name; hidden folders are passed over."""
+    """Return the manifests of all model folders below `models`, sorted by name, but for hidden ones."""
     folders = [path.parent for path in sorted(models.glob(f"*/{MANIFEST_FILE}"))]
     manifests = (read_manifest(folder) for folder in folders if not folder.name.startswith("."))
     return sorted(manifests, key=lambda manifest: manifest.name)

@@ -1,12 +1,12 @@
 """Hashes of large files, remembered for as long as a file looks untouched.
 
-A file looks untouched while its size, its times of change (of content and of inode, in nanoseconds), its inode
-and its device are what they were when it was hashed. That shows a file swapped for another, cut, written to,
-or given back its old time with `utime`: the time of the inode's change cannot be set. It does not show what
-happens beneath the file system (a failing disk, a write to the raw device), nor what was written while the
-clock had been set back to the very nanosecond: only a full check does. A file that changed in the last
-seconds is not remembered, since a second change could fall into the same tick of the clock. Who can write
-to the cache can write to the models, too: it is no secret and no proof.
+A file looks untouched while its size, its times of change (of content and of inode, in nanoseconds), its
+inode and its device are what they were when it was hashed. That shows a file swapped for another, cut,
+written to, or given back its old time with `utime`: the time of the inode's change cannot be set. It does
+not show what happens beneath the file system (a failing disk, a write to the raw device), nor what is
+written while the clock is set back to the very nanosecond: only a full check does. A file that changed in
+the last seconds is not remembered, since a second change could fall into the same tick of the clock. Who
+can write to the cache can write to the models, too: it is no secret and no proof.
 """
 
 import hashlib
@@ -54,7 +54,9 @@ def hashed_anew(path: Path, cache: Path) -> str:
     changed_ns = max(identity["mtime_ns"], identity["ctime_ns"])
     if time.time_ns() - changed_ns > _SETTLED_NS:
         try:
-            write_file(_record_of(path, cache), json.dumps({"identity": identity, "sha256": digest}), private=True)
+            write_file(
+                _record_of(path, cache), json.dumps({"identity": identity, "sha256": digest}), private=True
+            )
         except ConfigError:  # it is read again the next time
             return digest
     return digest

@@ -1,8 +1,8 @@
 """A team's policy: which models, licences, pools and runs are allowed here.
 
-A policy is a TOML file. Every file that is in force is checked on its own, so that one can narrow what another
-allows, and never widen it. A key that is left out restricts nothing; a key that nobody knows is an error,
-since a misspelt rule would protect nobody. A file that cannot be read refuses everything.
+A policy is a TOML file. Every file that is in force is checked on its own, so that one can narrow what
+another allows, and never widen it. A key that is left out restricts nothing; a key that nobody knows is an
+error, since a misspelt rule would protect nobody. A file that cannot be read refuses everything.
 
     [models]
     sha256 = ["..."]                       # of a GGUF; for a planner, what `models info` shows
@@ -27,6 +27,7 @@ from typing import Any
 from dlcodegen_local.errors import ConfigError
 
 UNKNOWN = "unknown"
+NOT_STATED = "not stated"
 _MAX_BYTES = 1_000_000
 _KEYS = {
     "models": ("sha256", "licences"),
@@ -121,7 +122,7 @@ def check_pool(policies: Sequence[Policy], name: str, folder: Path) -> None:
     """
     place = folder.resolve()
     for policy in policies:
-        if policy.pools is None or name in ("bundled", "team") and name in policy.pools:
+        if policy.pools is None or (name in ("bundled", "team") and name in policy.pools):
             continue
         if not any(entry.startswith("/") and Path(entry).resolve() == place for entry in policy.pools):
             raise _refused(policy, f"the pool {name} is not allowed", "[pools] allowed")
@@ -184,17 +185,19 @@ def _described(policy: Policy) -> str:
 
 
 def _is_allowed(licence: str, allowed: Names) -> bool:
-    """Tell whether one choice of an expression is allowed in all its parts."""
+    """Tell whether one choice of an expression is allowed in all its parts; in brackets, all its choices."""
     if allowed is None:
         return True
-    choices = (licence.strip("() ") or UNKNOWN).split(" OR ")
-    return any(
-        all(
-            any(fnmatchcase(part.strip("() ").casefold(), name.casefold()) for name in allowed)
-            for part in re.split(r" AND | WITH ", choice)
-        )
-        for choice in choices
-    )
+    is_nested = "(" in licence
+    choices = licence.replace("(", "").replace(")", "").split(" OR ")
+    are_allowed = (all(_is_named(part, allowed) for part in choice.split(" AND ")) for choice in choices)
+    return all(are_allowed) if is_nested else any(are_allowed)
+
+
+def _is_named(part: str, allowed: Sequence[str]) -> bool:
+    """Tell whether a licence is named; an exception to it (`WITH`) only adds rights."""
+    names = (part.strip() or UNKNOWN, part.partition(" WITH ")[0].strip() or UNKNOWN)
+    return any(fnmatchcase(name.casefold(), pattern.casefold()) for name in names for pattern in allowed)
 
 
 def _shown(licence: str) -> str:
@@ -235,7 +238,9 @@ class _Reader:
         if found is None:
             return None
         if not all(isinstance(name, str) and is_fit(name) for name in found):
-            raise self.wrong(table, key, "a list of texts" if is_fit is bool else "a list of 64 hex digits each")
+            raise self.wrong(
+                table, key, "a list of texts" if is_fit is bool else "a list of 64 hex digits each"
+            )
         return tuple(name.lower() for name in found) if is_fit is _is_sha256 else tuple(found)
 
     def wrong(self, table: str, key: str, wanted: str) -> ConfigError:

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: damaged models, manifests, archives and run records, as many or as long as one likes.
+"""`python -m tests.fuzz`: damaged models, manifests, archives and run records, as long as one likes.
 
 Prints one JSON object a kind; exit code 1 where anything failed. The files of a failure are kept.
 """

@@ -7,9 +7,9 @@ A kind is a module `tests.fuzz.NAME_cases` with two functions, and may have a th
         that may decide, so that a seed and a number give the same bytes again. Now and then it may be valid.
 
     def run(case: Case, folder: Path) -> None
-        Write the case into the new, empty `folder` (`write_case`) and do to it what the tool does. Return where
-        it is accepted; raise a DlcodegenError with exit code 2 or 3 where it is refused. Anything else is a
-        failure: another exception, ten seconds, a file outside of `folder.parent`, the end of the process.
+        Write the case into the new, empty `folder` (`write_case`) and do to it what the tool does. Return
+        where it is accepted; raise a DlcodegenError with exit code 2 or 3 where it is refused. Anything else
+        is a failure: another exception, ten seconds, a file outside of `folder.parent`, a dead process.
         `folder.parent / "outside"` holds a file to aim links and absolute paths at; it may not change.
 
     def native(case: Case, folder: Path) -> None                                     (may be left out)

@@ -5,7 +5,19 @@ import random
 from typing import Any
 
 COUNTS = (0, 1, 2, 127, 128, 255, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63, 2**64 - 1)
-_TEXTS = ("", "..", "/", "../../outside/canary", "a\x00b", "\n", "\x1b[2J", "\u202e", "\ud800", "x" * 300, "é" * 70)
+_TEXTS = (
+    "",
+    "..",
+    "/",
+    "../../outside/canary",
+    "a\x00b",
+    "\n",
+    "\x1b[2J",
+    "\u202e",
+    "\ud800",
+    "x" * 300,
+    "é" * 70,
+)
 _VALUES: tuple[Any, ...] = (None, True, False, -1, 0, 1, 2**63, 10**30, 0.5, 1e308, [], {}, [[]], *_TEXTS)
 _LITERALS = ("1e999", "-1e999", "NaN", "-Infinity", "1" * 5000, "9" * 400)
 
@@ -43,7 +55,7 @@ def damage_bytes(content: bytes, rng: random.Random, *, start: int = 0, end: int
 
 
 def damage_json(content: bytes, rng: random.Random) -> bytes:
-    """Return a JSON text with one or more values, keys or literals replaced, deep nesting, or damaged bytes."""
+    """Return a JSON text with one or more values, keys or literals replaced, deep nests, or damage."""
     kind = rng.randrange(8)
     if kind == 0:
         return damage_bytes(content, rng)
@@ -77,7 +89,9 @@ def _damage_value(table: Any, rng: random.Random) -> None:
     elif kind == 1 and isinstance(container, dict):
         container[rng.choice((*_TEXTS, "files", "path", "size"))] = container.pop(key)
     elif kind == 2 and isinstance(container[key], int):
-        container[key] = rng.choice((*COUNTS, -1, container[key] + 1, container[key] * 2, float(container[key])))
+        container[key] = rng.choice(
+            (*COUNTS, -1, container[key] + 1, container[key] * 2, float(container[key]))
+        )
     elif kind == 3 and isinstance(container[key], list | str):
         container[key] = container[key] * rng.choice((2, 100))
     else:

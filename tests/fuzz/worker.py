@@ -1,7 +1,7 @@
 """The process that takes the cases: limited in memory and file size, watched for files outside.
 
-`python -m tests.fuzz.worker FD KIND SEED ROOT STAGE NUMBER...` answers to the file descriptor, a JSON line when a
-case begins and one when it ends; whatever else happens to the process is seen by the one that started it.
+`python -m tests.fuzz.worker FD KIND SEED ROOT STAGE NUMBER...` answers to the file descriptor, a JSON line
+when a case begins and one when it ends; what else happens to it is seen by the process that started it.
 """
 
 import json
@@ -22,7 +22,16 @@ MEMORY_BYTES = 6 << 30
 FILE_BYTES = 512 << 20
 _MAX_MESSAGE_CHARS = 2000
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-_CHANGES = {"os.mkdir", "os.rename", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.remove", "os.rmdir"}
+_CHANGES = {
+    "os.mkdir",
+    "os.rename",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "os.remove",
+    "os.rmdir",
+}
 
 
 class Watch:
