@@ -34,7 +34,12 @@ def try_loading(manifest: Manifest) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.DEVNULL,
-            env={"HOME": home, "PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                "HOME": home,
+                "PATH": os.defpath,
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "GGML_NO_BACKTRACE": "1",  # it would start a debugger
+            },
             start_new_session=True,
         )
         try:

@@ -131,7 +131,12 @@ class _Worker:
             [sys.executable, "-m", "tests.fuzz.worker", str(writing), kind, str(seed), str(root), stage]
             + [str(number) for number in numbers],
             cwd=REPOSITORY,
-            env={**environment, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **environment,
+                "PYTHONPATH": str(REPOSITORY),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "GGML_NO_BACKTRACE": "1",
+            },
             pass_fds=(writing,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

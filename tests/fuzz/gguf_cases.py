@@ -10,6 +10,7 @@ from dlcodegen_local.generation.chat_formats import detect_family, template_of
 from dlcodegen_local.generation.chat_template import find_format
 from dlcodegen_local.generation.gguf_header import read_header
 from dlcodegen_local.generation.memory import needed_by_context
+from tests.fuzz.gguf_text import change, take_apart
 from tests.fuzz.kinds import Case, write_case
 from tests.fuzz.mutations import COUNTS, damage_bytes
 from tests.generation.tiny_gguf import write_tiny_gguf
@@ -19,8 +20,13 @@ _TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|i
 
 
 def make(rng: random.Random) -> Case:
-    """Return a tiny model with a damaged header; its weights are damaged now and then."""
+    """Return a tiny model: its bytes damaged, or its header sound in form and wrong in what it says."""
     content, end, places = _valid(rng.random() < 0.5)
+    if rng.random() < 0.5:
+        header = take_apart(content, end)
+        for _ in range(rng.choice((1, 1, 1, 2, 4))):
+            change(header, rng)
+        return {_FILE: header.to_bytes()}
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         if rng.random() < 0.4:  # right after a name: a type, a length or an id of that key or tensor
             changed, place = bytearray(content), rng.choice(places) + rng.choice((0, 0, 4, 8, 12))

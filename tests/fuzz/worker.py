@@ -104,7 +104,7 @@ def _take(kind: Kind, seed: int, number: int, folder: Path, stage: str) -> tuple
         for step in _steps(kind, stage):
             step(case, folder)
     except DlcodegenError as exc:
-        return _judged(exc)
+        return _judged(exc) if stage == "checks" else ("refused", exc.message)
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # of native code, too: a panic is no Exception
