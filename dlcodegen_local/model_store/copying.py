@@ -6,6 +6,7 @@ longer the same by size and time. Guarantees that the hash returned is that of t
 back from the disk where the system lets go of its cache.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -67,7 +68,8 @@ def copy_file(source: SourceFile, folder: Path, pace: Pace) -> str:
             copied = _copy(source, _Checkpoints(file, state, identity, position, digest), pace)
     except (OSError, ConfigError) as exc:
         for path in (target, state):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
         reason = exc.message if isinstance(exc, ConfigError) else f"{exc.strerror or exc}"
         raise ConfigError(
             f"{target} cannot be written: {reason}", hint="free space, then import it again"

@@ -41,7 +41,12 @@ class Watch:
         self._root = os.path.realpath(root)
         self._canary = self._contents()
         self.seen: list[str] = []
+        self._open = True
         sys.addaudithook(self._hook)
+
+    def close(self) -> None:
+        """Look away: the interpreter keeps a hook for ever."""
+        self._open = False
 
     def findings(self) -> list[str]:
         """Return what happened outside since the last call."""
@@ -55,6 +60,8 @@ class Watch:
         return {str(path): path.read_bytes() for path in sorted(outside.rglob("*")) if path.is_file()}
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._open:
+            return
         if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES:
             self._look_at(event, arguments[0])
         elif event in _CHANGES:
