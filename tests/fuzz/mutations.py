@@ -20,6 +20,7 @@ _TEXTS = (
 )
 _VALUES: tuple[Any, ...] = (None, True, False, -1, 0, 1, 2**63, 10**30, 0.5, 1e308, [], {}, [[]], *_TEXTS)
 _LITERALS = ("1e999", "-1e999", "NaN", "-Infinity", "1" * 5000, "9" * 400)
+_MAX_ITEMS = 20_000
 
 
 def damage_bytes(content: bytes, rng: random.Random, *, start: int = 0, end: int | None = None) -> bytes:
@@ -93,7 +94,7 @@ def _damage_value(table: Any, rng: random.Random) -> None:
             (*COUNTS, -1, container[key] + 1, container[key] * 2, float(container[key]))
         )
     elif kind == 3 and isinstance(container[key], list | str):
-        container[key] = container[key] * rng.choice((2, 100))
+        container[key] = (container[key] * rng.choice((2, 100)))[:_MAX_ITEMS]
     else:
         container[key] = rng.choice(_VALUES)
 

@@ -9,15 +9,21 @@ from pathlib import Path
 from dlcodegen_local.planner.files import read_planner_files
 from tests.fuzz.kinds import Case, write_case
 from tests.fuzz.mutations import damage_bytes, damage_json
+from tests.fuzz.onnx_text import change, put_together, take_apart
 
 _TINY = Path(__file__).resolve().parents[1] / "planner" / "fixtures" / "tiny"
 _GRAPH, _WEIGHTS, _TOKENIZER, _SETTINGS = "model.onnx", "model.onnx.data", "tokenizer.json", "planner.json"
 
 
 def make(rng: random.Random) -> Case:
-    """Return a planner folder: three of five cases damage the graph."""
+    """Return a planner folder: two of three cases change the graph."""
     case = dict(_valid())
     name = rng.choice((_GRAPH, _GRAPH, _GRAPH, _GRAPH, _GRAPH, _GRAPH, _TOKENIZER, _SETTINGS, _WEIGHTS))
+    if name == _GRAPH and rng.random() < 0.6:
+        graph = take_apart(case[_GRAPH])
+        for _ in range(rng.choice((1, 1, 1, 2, 4))):
+            change(graph, rng)
+        return _with_manifest({**case, _GRAPH: put_together(graph)})
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         damage = damage_json if name.endswith(".json") and _is_json(case[name]) else damage_bytes
         case[name] = damage(case[name], rng)

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.errors import DlcodegenError
-from tests.fuzz.kinds import Kind, load_kind
+from tests.fuzz.kinds import Case, Kind, load_kind
 
 MEMORY_BYTES = 6 << 30
 FILE_BYTES = 512 << 20
@@ -93,18 +93,18 @@ def main() -> None:
     watch = Watch(Path(root))
     with os.fdopen(int(descriptor), "w", encoding="utf-8") as answers:
         for number in numbers:
+            case = kind.case(int(seed), int(number))
             _tell(answers, {"begins": int(number)})
             began = time.monotonic()
-            word, detail = _take(kind, int(seed), int(number), Path(root) / "case", stage)
+            word, detail = _take(kind, case, Path(root) / "case", stage)
             if found := watch.findings():
                 word, detail = "failed", "; ".join(found[:5])
             seconds = round(time.monotonic() - began, 4)
             _tell(answers, {"number": int(number), "word": word, "detail": detail, "seconds": seconds})
 
 
-def _take(kind: Kind, seed: int, number: int, folder: Path, stage: str) -> tuple[str, str]:
+def _take(kind: Kind, case: Case, folder: Path, stage: str) -> tuple[str, str]:
     """Return `refused`, `accepted` or `failed`, and why."""
-    case = kind.case(seed, number)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
