@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint bench prove-offline prove-plans setup setup-dev check-pool clean
+.PHONY: demo test lint bench prove-offline prove-plans fuzz setup setup-dev check-pool clean
 
 demo: setup
 	test -e violence-classifier || $(BIN)/dlcodegen generate "Build a model to classify images as violence or non-violence using deep learning" -o violence-classifier
@@ -41,6 +41,12 @@ prove-offline: setup
 # Any logits whatever give a valid plan: 10,000 of them, some minutes.
 prove-plans: setup-dev
 	DLCODEGEN_TEST_PLANS=10000 $(BIN)/python -m pytest tests/planner/test_constraint.py -k any_logits
+
+# Damaged models, manifests, archives and run records; what fails is kept in build/fuzz. As long as one likes:
+# make fuzz SECONDS=3600
+SECONDS ?= 120
+fuzz: setup-dev
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 setup: $(VENV)/.installed
 

@@ -43,6 +43,7 @@ OFFLINE_ENVIRONMENT = {
 }
 # Idle threads of llama.cpp that spin take the time of those that work on a busy machine.
 THREADING_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+MACHINE_POLICY = Path("/etc/dlcodegen/policy.toml")
 MAX_REQUIREMENT_BYTES = 20_000
 # All that a model's process gets of the environment: how threads of llama.cpp work.
 _MODEL_VARIABLES = ("GGML_", "GOMP_", "LD_LIBRARY_PATH", "OMP_")
@@ -159,6 +160,28 @@ def find_paths() -> Paths:
         models=share / "models",
         index=share / "index",
     )
+
+
+def find_policy_files(paths: Paths) -> tuple[Path, ...]:
+    """Return the policies in force: the machine's, the user's own, and the one of `DLCODEGEN_POLICY`.
+
+    Each can only narrow what the others allow, whoever wrote it. One that is named and missing is
+    returned, too: reading it is an error, not a freedom.
+    """
+    named = os.environ.get("DLCODEGEN_POLICY", "")
+    found = [path for path in (MACHINE_POLICY, paths.config / "policy.toml") if _may_exist(path)]
+    return (*found, *((Path(named),) if named else ()))
+
+
+def _may_exist(path: Path) -> bool:
+    """Tell whether a file is there, or is kept from us."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def find_pools(names: Sequence[str], paths: Paths) -> tuple[PoolPlace, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlcodegen_local.admission import admit_code_model, admit_planner, admit_pool, admit_run
 from dlcodegen_local.config import (
     GenerationConfig,
     PlannerConfig,
@@ -28,9 +29,11 @@ def load_planner(config: PlannerConfig) -> "Planner":
 
     Raises:
         ArtifactError: it is missing or damaged.
+        ConfigError: a policy refuses it; so for every load.
     """
     from dlcodegen_local.planner.planner import Planner
 
+    admit_planner(config.folder)
     return Planner(config.folder, threads=config.threads)
 
 
@@ -44,6 +47,8 @@ def load_index(config: RetrievalConfig, notify: Callable[[str], None]) -> "Sampl
     from dlcodegen_local.retrieval.pools import open_pool
 
     pools = [open_pool(place.folder, place.name) for place in config.pools]
+    for place, pool in zip(config.pools, pools, strict=True):
+        admit_pool(place, pool)
     return SampleIndex(pools, config.cache, notify)
 
 
@@ -58,6 +63,7 @@ def load_code_model(config: GenerationConfig, notify: Callable[[str], None]) -> 
     from dlcodegen_local.generation.pace import ModelCache
     from dlcodegen_local.model_worker.worker_llm import WorkerLLM
 
+    admit_code_model(config.model)
     cache = ModelCache(find_paths().cache, notify)
     llm = WorkerLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads, cache=cache)
     for gap in llm.gaps:
@@ -73,10 +79,12 @@ def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":
     """
     from dlcodegen_local.verification.sandbox import NO_WALLS, find_sandbox
 
+    admit_run()
     try:
         return find_sandbox(config.sandbox)
     except SandboxError:
         if config.unsafe_run:
+            admit_run(unsafe=True)
             return NO_WALLS
         raise
 

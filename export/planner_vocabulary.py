@@ -17,6 +17,7 @@ from dlcodegen_local.planner.tokenizer import (
     Value,
     layer_style,
 )
+from dlcodegen_local.planner.tokenizer_check import PIECES
 from dlcodegen_local.planner.values import (
     canonical_loss,
     canonical_metric,
@@ -26,19 +27,6 @@ from dlcodegen_local.planner.values import (
 from export.planner_rows import Row
 
 MIN_COUNT = 4
-
-# Calls, keyword arguments and numbers with their brackets are one piece each, so that
-# "Conv2D(32, (3, 3), activation='relu')" can become five tokens.
-PIECES = "|".join(
-    (
-        r" ?[A-Za-z_][A-Za-z0-9_.]*\(+",
-        r",? ?[a-z_]+=['\"]?[A-Za-z_0-9.]*['\"]?\)*",
-        r",? ?\(*\d+(?:\.\d+)?\)*",
-        r" ?[\p{L}_]+",
-        r" ?[^\s\p{L}\p{N}_]+",
-        r"\s+",
-    )
-)
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command("bench")
-@click.argument("models", nargs=2, type=click.Path(path_type=Path), metavar="FILE FILE")
+@click.argument("models", nargs=2, type=options.ModelPath("code-model"), metavar="MODEL MODEL")
 @click.option(
     "--tasks",
     type=click.Path(path_type=Path),

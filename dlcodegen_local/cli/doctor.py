@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from dlcodegen_local.admission import policy_in_force
 from dlcodegen_local.cli import options
 from dlcodegen_local.config import (
     Paths,
@@ -107,6 +108,7 @@ def _checks(paths: Paths) -> Iterator[Check]:
     yield _attempt("code model", lambda: _code_model(paths), "restore models/starter from the release")
     yield _attempt("samples", lambda: _samples(paths), "restore index/samples from the release")
     yield _network_guard()
+    yield _attempt("policy", policy_in_force, "correct the policy file")
     yield _attempt("sandbox", _sandbox, "apt-get install bubblewrap")
     yield _framework("keras", "tensorflow", "pip install 'dlcodegen[keras]'")
     yield _folder("run records", paths.state)

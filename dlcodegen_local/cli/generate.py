@@ -60,7 +60,7 @@ _STAGES = ("comparison", "code-rag", "template-rag")
     show_default=True,
     help="The library the project is written for.",
 )
-@click.option("--model", type=click.Path(path_type=Path), help="A GGUF file.  [default: the bundled starter]")
+@options.code_model_file
 @click.option(
     "--merge",
     type=click.Choice(["auto", "free", "segments"]),

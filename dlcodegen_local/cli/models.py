@@ -1,50 +1,67 @@
 """`dlcodegen models`: what planners and code models there are, and which is the better one."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dlcodegen_local.artifacts import Manifest, list_manifests, read_manifest, sha256_of
-from dlcodegen_local.cli import options
+from dlcodegen_local.artifacts import MANIFEST_FILE, Manifest, read_manifest
+from dlcodegen_local.cli import model_intake, options
 from dlcodegen_local.cli.bench import command as bench_command
 from dlcodegen_local.config import find_paths
 from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.hash_cache import known_sha256
+from dlcodegen_local.model_store.store import Store
 from dlcodegen_local.plain_text import plain
+from dlcodegen_local.policy import NOT_STATED
 
 _NEEDED = "memory needed (MiB)"
 
 
 @click.group("models")
 def command() -> None:
-    """List, describe and compare the planner and the code models."""
+    """Import, list, check, describe and compare the planners and the code models."""
 
 
-command.add_command(bench_command)
+for _command in (
+    bench_command, model_intake.import_command, model_intake.verify_command, model_intake.remove_command
+):  # fmt: skip
+    command.add_command(_command)
 
 
 @command.command("list")
 @options.json_flag
 def list_command(**flags: bool) -> None:
-    """List the models that come with the tool."""
-    rows = [_shown(_row(manifest)) for manifest in list_manifests(find_paths().models)]
+    """List the models that come with the tool and the imported ones."""
+    store = model_intake.find_store()
+    manifests, errors = store.listed()
+    for error in errors:
+        options.print_note(f"not listed: {error.message}")
+    for name, size in store.unfinished().items():
+        options.print_note(
+            f"the import of {name} was interrupted after {size / 1e6:,.0f} MB: import it again, "
+            f"or: dlcodegen models remove {name}"
+        )
+    rows = [_shown(_row(manifest, store)) for manifest in manifests]
     if flags["json"]:
         options.print_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['name']:<24} {row['kind']:<12} {row['size_bytes'] / 1e6:7.1f} MB  {row['licence']}")
+        shown = f"{row['size_bytes'] / 1e6:9.1f} MB"
+        click.echo(f"{row['name']:<24} {row['kind']:<12} {shown}  {row['origin']:<9} {row['licence']}")
 
 
 @command.command("info")
 @click.argument("model")
 @options.json_flag
 def info_command(model: str, **flags: bool) -> None:
-    """Describe MODEL: the name of a bundled one, a model folder, or a GGUF file.
+    """Describe MODEL: the name of a bundled or imported one, a model folder, or a GGUF file.
 
-    A bundled model's files are checked against their sha256; a GGUF's header is read and checked, the file
+    The files of a model are checked against their sha256; a GGUF's header is read and checked, the file
     is not loaded.
     """
-    facts = _shown(_describe(model, find_paths().models))
+    facts = _shown(_describe(model, model_intake.find_store()))
     if flags["json"]:
         options.print_json(facts)
         return
@@ -54,27 +71,25 @@ def info_command(model: str, **flags: bool) -> None:
         click.echo(f"{key}: {value}")
 
 
-def _describe(model: str, models: Path) -> dict[str, Any]:
+def _describe(model: str, store: Store) -> dict[str, Any]:
     """Return the facts of what a user names; a path is described even where a bundled model is broken."""
     path = Path(model)
     if path.is_file():
         return _gguf_facts(path)
-    if (path / "manifest.json").is_file():
-        return _checked(read_manifest(path))
-    manifests = {manifest.name: manifest for manifest in list_manifests(models)}
-    if model in manifests:
-        return _checked(manifests[model])
-    raise ArtifactError(
-        f"{model} is no model", hint=f"a GGUF file, a model folder, or {', '.join(manifests)}"
-    )
+    if (path / MANIFEST_FILE).is_file():
+        return _checked(read_manifest(path), store)
+    if (manifest := store.find(model)) is not None:
+        return _checked(manifest, store)
+    names = ", ".join(found.name for found in store.listed()[0])
+    raise ArtifactError(f"{model} is no model", hint=f"a GGUF file, a model folder, or {names}")
 
 
-def _checked(manifest: Manifest) -> dict[str, Any]:
-    manifest.check_files()
-    facts = {**_row(manifest), **manifest.facts, "files": [file.path for file in manifest.files]}
+def _checked(manifest: Manifest, store: Store) -> dict[str, Any]:
+    manifest.check_files(partial(known_sha256, cache=store.cache))
+    facts = {**_row(manifest, store), **manifest.facts, "files": [file.path for file in manifest.files]}
     if manifest.kind == "code-model":
         facts = {**_gguf_facts(manifest.path_of(".gguf")), **facts}
-    return {**facts, "sha256 of the files": "as recorded"}
+    return {**facts, "sha256": manifest.sha256, "sha256 of the files": "as recorded"}
 
 
 def _gguf_facts(path: Path) -> dict[str, Any]:
@@ -97,16 +112,18 @@ def _gguf_facts(path: Path) -> dict[str, Any]:
         "end token": "named" if header.token_id("eos") is not None else "none: answers end by their text",
         _NEEDED: {str(n_ctx): size >> 20 for n_ctx, size in needed.items()},
         "memory free (MiB)": available_bytes() >> 20,
-        "licence": licence if isinstance(licence, str) else "not stated",
+        "licence": licence if isinstance(licence, str) else NOT_STATED,
         "size_bytes": header.size_bytes,
-        "sha256": sha256_of(path),
+        "sha256": known_sha256(path, find_paths().cache),
     }
 
 
-def _row(manifest: Manifest) -> dict[str, Any]:
+def _row(manifest: Manifest, store: Store) -> dict[str, Any]:
+    origins = {store.folder: "imported", store.bundled: "bundled"}
     return {
         "name": manifest.name,
         "kind": manifest.kind,
+        "origin": origins.get(manifest.folder.parent, "folder"),
         "licence": manifest.licence,
         "size_bytes": sum(file.size for file in manifest.files),
         "folder": str(manifest.folder),

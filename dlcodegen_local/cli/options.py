@@ -11,7 +11,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from dlcodegen_local.config import MAX_REQUIREMENT_BYTES
+from dlcodegen_local.admission import model_roots
+from dlcodegen_local.artifacts import find_model
+from dlcodegen_local.config import MAX_REQUIREMENT_BYTES, find_paths
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plain_text import find_unplain, plain
 from dlcodegen_local.plan.categories import CATEGORIES, canonical_category
@@ -29,8 +31,39 @@ batch_file = click.option(
     help="Read requirements from a JSON-lines file: id, requirement, dataset_attributes.",
 )
 dataset_text = click.option("--dataset", default="", help="What is known of the data: a text or JSON.")
+
+
+class ModelPath(click.ParamType[Path]):
+    """Take a model by its path, or by the name of a bundled or imported one; a path that exists wins."""
+
+    name = "path"
+
+    def __init__(self, kind: str) -> None:
+        """Take a `planner` (its folder) or a `code-model` (its GGUF file)."""
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path; a name that means nothing is left to whoever opens it."""
+        path = Path(value)
+        if isinstance(value, Path) or path.exists():
+            return path
+        manifest = find_model(value, model_roots(find_paths()))
+        if manifest is None:
+            return path
+        if manifest.kind != self._kind:
+            raise ConfigError(
+                f"{value} is a {manifest.kind}, not a {self._kind}", hint="see: dlcodegen models list"
+            )
+        return manifest.folder if self._kind == "planner" else manifest.path_of(".gguf")
+
+
 planner_folder = click.option(
-    "--planner", type=click.Path(path_type=Path), help="A planner's folder.  [default: the bundled one]"
+    "--planner", type=ModelPath("planner"), help="A planner's name or folder.  [default: the bundled one]"
+)
+code_model_file = click.option(
+    "--model",
+    type=ModelPath("code-model"),
+    help="A model's name, or a GGUF file.  [default: the bundled starter]",
 )
 num_beams = click.option(
     "--beams", type=click.IntRange(1, 16), default=3, show_default=True, help="Beams of the planner's search."

@@ -60,7 +60,7 @@ def command() -> None:
 @click.option("--keep-near", is_flag=True, help="Keep near duplicates as samples of their own.")
 @click.option("--again", is_flag=True, help="Examine unchanged files, too, and write every sample anew.")
 @click.option(
-    "--model", type=click.Path(path_type=Path), help="A GGUF file that writes the samples' requirements."
+    "--model", type=options.ModelPath("code-model"), help="A model that writes the samples' requirements."
 )
 @click.option(
     "--timeout", type=click.IntRange(1, 3600), default=60, show_default=True, help="Seconds for one file."

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-model_file = click.option(
-    "--model", type=click.Path(path_type=Path), help="A GGUF file.  [default: the bundled starter]"
-)
+model_file = options.code_model_file
 
 
 class TableReporter:

@@ -1,8 +1,9 @@
 """Read the header of a GGUF file in Python, before a native parser sees it.
 
 Guarantees, for a header that is returned: magic and version are known, every count and length is
-bounded and within the file, keys and tensor names are unique, every tensor has a known type, sizes
-that do not overflow, an aligned offset, and lies within the file without overlapping another. No more
+bounded and within the file, keys and tensor names are unique, the vocabulary is of one piece
+(`gguf_checks`), every tensor has a known type, sizes that do not overflow, an aligned offset, and lies
+within the file without overlapping another. No more
 than `MAX_HEADER_BYTES` are walked over, which bounds time (seconds) and memory, whatever a file says.
 Does not read weights, and does not prove that the architecture is complete.
 """
@@ -10,12 +11,19 @@ Does not read weights, and does not prove that the architecture is complete.
 import math
 import mmap
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.generation.gguf_checks import (
+    STRING_KIND,
+    ArrayInfo,
+    alignment_of,
+    check_metadata,
+    check_tokens,
+    is_count,
+)
 from dlcodegen_local.plain_text import plain
 
 MAX_KEYS = 4096
@@ -26,7 +34,7 @@ MAX_ARRAY_ITEMS = 4_000_000
 MAX_DIMENSIONS = 4
 MAX_HEADER_BYTES = 64 << 20
 _MAX_REASON_CHARS = 300
-_STRING, _ARRAY = 8, 9
+_ARRAY = 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 # Tensor type: (values in a block, bytes of a block), as in ggml.
 _BLOCKS = {
@@ -65,18 +73,8 @@ _BLOCKS = {
     40: (64, 36),
     41: (128, 18),
 }
-
-
-@dataclass(frozen=True)
-class ArrayInfo:
-    """Hold the type and the length of an array of the metadata; its items are checked, not kept.
-
-    `start` is the place of the first item in the file.
-    """
-
-    kind: int
-    length: int
-    start: int = 0
+# Whole numbers, doubles and what ggml keeps between two steps: it reads past the end of such weights.
+_NO_WEIGHTS = frozenset({9, 15, 24, 25, 26, 27, 28})
 
 
 @dataclass(frozen=True)
@@ -112,22 +110,18 @@ class GgufHeader:
     def whole_number(self, key: str, default: int = 0) -> int:
         """Return a count of the architecture's own keys, such as `block_count`."""
         value = self.metadata.get(f"{self.architecture}.{key}", default)
-        return value if _is_count(value) else default
+        return value if is_count(value) else default
 
     def token_id(self, name: str) -> int | None:
         """Return the id of a token with a role, such as `eos` or `fim_pre`; None where it has none."""
         value = self.metadata.get(f"tokenizer.ggml.{name}_token_id")
-        return value if _is_count(value) and value < self.n_vocab else None
+        return value if is_count(value) and value < self.n_vocab else None
 
     @property
     def n_vocab(self) -> int:
         """Count the tokens of the vocabulary."""
         tokens = self.metadata.get("tokenizer.ggml.tokens")
         return tokens.length if isinstance(tokens, ArrayInfo) else 0
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def read_tokens(path: Path, header: GgufHeader, ids: Sequence[int]) -> tuple[str, ...]:
@@ -217,10 +211,9 @@ class _Cursor:
         start = self.skip(length)
         return self.content[start : start + length].decode("utf-8", "replace")
 
-    def value(self) -> object:
-        """Read the type and the value of a key; of an array only its type and length."""
-        kind = self.number("I")
-        if kind == _STRING:
+    def value(self, kind: int) -> object:
+        """Read the value of a key of that type; of an array only its type and length."""
+        if kind == STRING_KIND:
             return self.string(MAX_STRING_BYTES)
         if kind == _ARRAY:
             return self.array()
@@ -235,13 +228,21 @@ class _Cursor:
         if length > MAX_ARRAY_ITEMS:
             raise self.refuse(f"an array of {length} items, at most {MAX_ARRAY_ITEMS} are allowed")
         place = self.position
-        if kind == _STRING:
+        if kind == STRING_KIND:
             self._skip_strings(length)
         elif kind in _SCALARS:
             self.skip(length * struct.calcsize("<" + _SCALARS[kind]))
         else:
             raise self.refuse(f"an array of unknown type: {kind}")
         return ArrayInfo(kind, length, place)
+
+    def strings(self, array: ArrayInfo) -> Iterator[bytes]:
+        """Yield the texts of an array that was stepped over; the position stays where it is."""
+        unpack, content, at = struct.Struct("<Q").unpack_from, self.content, array.start
+        for _ in range(array.length):
+            (size,) = unpack(content, at)
+            yield content[at + 8 : at + 8 + size]
+            at += 8 + size
 
     def _skip_strings(self, count: int) -> None:
         unpack, content, at = struct.Struct("<Q").unpack_from, self.content, self.position
@@ -268,46 +269,19 @@ def _parse(path: Path, content: mmap.mmap) -> GgufHeader:
     if not 0 < n_tensors <= MAX_TENSORS or not 0 < n_keys <= MAX_KEYS:
         raise cursor.refuse(f"{n_tensors} tensors and {n_keys} keys")
     metadata: dict[str, object] = {}
+    kinds: dict[str, int] = {}
     for _ in range(n_keys):
         key = cursor.string(MAX_KEY_BYTES)
         if key in metadata:
             raise cursor.refuse(f"the key {key!r} stands twice")
-        metadata[key] = cursor.value()
-    _check_metadata(metadata, cursor.refuse)
-    tensors = _tensors(cursor, n_tensors, _alignment(metadata, cursor.refuse))
+        kinds[key] = cursor.number("I")
+        metadata[key] = cursor.value(kinds[key])
+    check_metadata(metadata, cursor.refuse)
+    tokens = metadata["tokenizer.ggml.tokens"]
+    assert isinstance(tokens, ArrayInfo)
+    check_tokens(cursor.strings(tokens), cursor.refuse)
+    tensors = _tensors(cursor, n_tensors, alignment_of(metadata, kinds, cursor.refuse))
     return GgufHeader(version, metadata, tensors, len(content))
-
-
-def _alignment(metadata: Mapping[str, object], refuse: Callable[[str], ArtifactError]) -> int:
-    alignment = metadata.get("general.alignment", 32)
-    if not isinstance(alignment, int) or not 8 <= alignment <= 65_536 or alignment & (alignment - 1):
-        raise refuse(f"alignment {alignment}")
-    return alignment
-
-
-def _check_metadata(metadata: Mapping[str, object], refuse: Callable[[str], ArtifactError]) -> None:
-    split = metadata.get("split.count", 1)
-    if isinstance(split, int) and split > 1:
-        raise refuse(f"it is one of {split} parts; join them first")
-    architecture = metadata.get("general.architecture")
-    if not isinstance(architecture, str) or not architecture:
-        raise refuse("it names no architecture")
-    tokens = metadata.get("tokenizer.ggml.tokens")
-    if not isinstance(tokens, ArrayInfo) or tokens.kind != _STRING or not tokens.length:
-        raise refuse("it holds no vocabulary")
-    for key in ("scores", "token_type"):
-        array = metadata.get(f"tokenizer.ggml.{key}")
-        if array is not None and (not isinstance(array, ArrayInfo) or array.length != tokens.length):
-            raise refuse(f"tokenizer.ggml.{key} does not fit the vocabulary")
-    for key, value in metadata.items():
-        if key.startswith("tokenizer.ggml.") and key.endswith("_token_id"):
-            in_range = isinstance(value, int) and (value < tokens.length or value >= 0xFFFFFFFF)
-            if not in_range:
-                raise refuse(f"{key} is {value}, the vocabulary has {tokens.length} tokens")
-    for key, maximum in (("block_count", 1024), ("embedding_length", 1 << 20), ("context_length", 1 << 30)):
-        value = metadata.get(f"{architecture}.{key}")
-        if not _is_count(value) or not 0 < value <= maximum:
-            raise refuse(f"{architecture}.{key} is {value}")
 
 
 def _tensors(cursor: _Cursor, n_tensors: int, alignment: int) -> tuple[TensorInfo, ...]:
@@ -340,6 +314,8 @@ def _tensor(cursor: _Cursor, alignment: int) -> TensorInfo:
     kind, offset = cursor.number("I"), cursor.number("Q")
     if kind not in _BLOCKS:
         raise cursor.refuse(f"the tensor {name!r} is of unknown type {kind}")
+    if kind in _NO_WEIGHTS:
+        raise cursor.refuse(f"the tensor {name!r} is of type {kind}, which is none of weights")
     block, block_bytes = _BLOCKS[kind]
     count = math.prod(shape)
     if min(shape) < 1 or count >= 1 << 48 or shape[0] % block:

@@ -9,7 +9,8 @@ import resource
 from pathlib import Path
 
 from dlcodegen_local.errors import ArtifactError, ConfigError
-from dlcodegen_local.generation.gguf_header import ArrayInfo, GgufHeader
+from dlcodegen_local.generation.gguf_checks import ArrayInfo
+from dlcodegen_local.generation.gguf_header import GgufHeader
 
 DEFAULT_N_CTX = 16_384
 SHORT_N_CTX = 2048

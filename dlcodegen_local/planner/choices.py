@@ -65,7 +65,7 @@ class LinearTable:
             assert np.isfinite(scales).all() and np.isfinite(bias).all()
             rarity = np.frombuffer(content, dtype=np.float16, count=buckets).astype(np.float32)
             assert np.isfinite(rarity).all()
-        except (AssertionError, KeyError, TypeError, ValueError) as exc:
+        except (AssertionError, KeyError, TypeError, ValueError, OverflowError) as exc:
             raise ArtifactError("planner.json: choices do not fit their file", hint=_HINT) from exc
         weights = np.frombuffer(content, dtype=np.int8, offset=2 * buckets, count=buckets * outputs)
         return cls(rarity, weights.reshape(buckets, outputs), scales, bias), content[end:]
@@ -111,7 +111,7 @@ class Choices:
             assert not rest
             assert all(0 <= share <= 1 for share in shares.values())
             assert all(0 < power <= 10 for power in sharpness.values())
-        except (AssertionError, KeyError, TypeError, ValueError) as exc:
+        except (AssertionError, KeyError, TypeError, ValueError, OverflowError) as exc:
             raise ArtifactError("planner.json: choices do not fit their file", hint=_HINT) from exc
         return cls(by_words, by_pieces, shares, sharpness, sizes)
 

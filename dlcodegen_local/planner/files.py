@@ -1,7 +1,7 @@
 """The files of a planner folder, checked before anything parses them.
 
-Guarantees that the bytes that are used are the bytes that were hashed, that the graph has no
-operators but those of our export, and that its weights lie in one hashed file of the folder. The
+Guarantees that the bytes that are used are the bytes that were hashed, that graph and tokenizer hold
+nothing but what our export writes, and that the weights lie in one hashed file of the folder. The
 weights, too large to hold twice, are hashed here and mapped by onnxruntime after it: who can
 write to the folder in between can change them. Follows no link and reads nothing outside the folder.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from dlcodegen_local.errors import ArtifactError
 from dlcodegen_local.planner.graph_check import check_graph
 from dlcodegen_local.planner.model import MODEL_FILE, WEIGHTS_FILE, ModelFiles
+from dlcodegen_local.planner.tokenizer_check import check_tokenizer
 
 TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "planner.json"
@@ -24,6 +25,7 @@ READ_FILES = (MODEL_FILE, TOKENIZER_FILE, SETTINGS_FILE)
 REQUIRED_FILES = (*READ_FILES, WEIGHTS_FILE)
 MAX_MANIFEST_BYTES = 1_000_000
 MAX_READ_BYTES = 64_000_000
+MAX_SETTINGS_BYTES = 4_000_000
 
 _OLD_HINT = "it may be of an earlier version: export it again, see export/README.md"
 _HINT = "install the planner again, or name another folder"
@@ -60,8 +62,12 @@ def read_planner_files(folder: Path) -> PlannerFiles:
         raise ArtifactError(f"{folder}: manifest.json does not list {missing[0]}", hint=_OLD_HINT)
     read = (*READ_FILES, *((CHOICES_FILE,) if CHOICES_FILE in listed else ()))
     contents = {name: _read_listed(folder / name, listed[name]) for name in read}
-    check_graph(contents[MODEL_FILE], str(folder / MODEL_FILE), WEIGHTS_FILE)
+    weights_bytes, _ = _listed_digest(folder / WEIGHTS_FILE, listed[WEIGHTS_FILE])
+    check_graph(contents[MODEL_FILE], str(folder / MODEL_FILE), WEIGHTS_FILE, weights_bytes)
+    check_tokenizer(contents[TOKENIZER_FILE])
     _check_weights(folder / WEIGHTS_FILE, listed[WEIGHTS_FILE])
+    if len(contents[SETTINGS_FILE]) > MAX_SETTINGS_BYTES:
+        raise ArtifactError(f"{folder / SETTINGS_FILE}: larger than {MAX_SETTINGS_BYTES} bytes", hint=_HINT)
     settings = _read_object(folder / SETTINGS_FILE, contents[SETTINGS_FILE])
     model = ModelFiles(contents[MODEL_FILE], folder)
     return PlannerFiles(manifest, model, contents[TOKENIZER_FILE], settings, contents.get(CHOICES_FILE))

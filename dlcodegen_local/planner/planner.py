@@ -33,6 +33,7 @@ from dlcodegen_local.planner.values import nearest_value
 from dlcodegen_local.planner.writing import write_by_beam, write_by_consensus
 
 DEFAULT_LENGTH_PENALTY = 0.5  # chosen on validation plans: 1 and more favours long lists of layers
+_MAX_CANDIDATES = 256  # what is drawn is held in memory at once
 CUT_NOTE = "the requirement is longer than the planner reads: its end was left out"
 
 
@@ -167,11 +168,13 @@ def _consensus_settings(table: object) -> ConsensusSettings | None:
         return None
     try:
         assert isinstance(table, dict)
-        return ConsensusSettings(
+        settings = ConsensusSettings(
             candidates=int(table["candidates"]),
             temperature=float(table["temperature"]),
             seed=int(table["seed"]),
             min_share=float(table["min_share"]),
         )
-    except (AssertionError, KeyError, TypeError, ValueError) as exc:
+        assert settings.candidates <= _MAX_CANDIDATES and settings.seed < 1 << 63
+        return settings
+    except (AssertionError, KeyError, TypeError, ValueError, OverflowError) as exc:
         raise ArtifactError("planner.json: consensus is not valid", hint="install the planner again") from exc

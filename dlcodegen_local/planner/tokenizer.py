@@ -101,7 +101,7 @@ class PlanVocabulary:
             borders = {name: int(table["borders"][name]) for name in BORDERS}
             vocabulary = cls(borders, fields, int(table["vocab_size"]))
             vocabulary.check()
-        except (AssertionError, KeyError, TypeError, ValueError, AttributeError) as exc:
+        except (AssertionError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as exc:
             raise ArtifactError(
                 f"planner.json: not a planner's vocabulary ({exc!r})", hint="install the planner again"
             ) from exc

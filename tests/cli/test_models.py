@@ -7,6 +7,7 @@ import pytest
 
 from dlcodegen_local.cli.models import _describe
 from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.model_store.store import Store
 
 
 def gguf_named(name):
@@ -40,9 +41,10 @@ def test_a_file_is_described_though_a_bundled_manifest_is_broken(tmp_path):
     (tmp_path / "models/broken").mkdir(parents=True)
     (tmp_path / "models/broken/manifest.json").write_text("{")
     (tmp_path / "mine.gguf").write_bytes(gguf_named("mine"))
-    assert _describe(str(tmp_path / "mine.gguf"), tmp_path / "models")["name"] == "mine"
+    store = Store(tmp_path / "data", tmp_path / "models", tmp_path / "cache")
+    assert _describe(str(tmp_path / "mine.gguf"), store)["name"] == "mine"
     with pytest.raises(ArtifactError, match="broken"):
-        _describe("starter", tmp_path / "models")
+        _describe("starter", store)
 
 
 def test_a_hostile_manifest_is_shown_without_its_controls(run, tmp_path):

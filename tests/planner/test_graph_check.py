@@ -32,6 +32,19 @@ def external(**places):
     return field(7, field(5, entries))
 
 
+def number(place, value):
+    """Return a whole number as a protobuf field."""
+    return varint(place << 3) + varint(value % 2**64)
+
+
+def weights(*dims, kind=1, place=1, raw=None, **places):
+    """Return a graph of one tensor, of floats in an external file unless told otherwise."""
+    tensor = b"".join(number(1, size) for size in dims) + number(2, kind)
+    tensor += b"".join(field(13, field(1, key) + field(2, value)) for key, value in places.items())
+    tensor += number(14, place) if place else b""
+    return field(7, field(5, tensor + (field(9, raw) if raw is not None else b"")))
+
+
 ATTRIBUTE_WITH_GRAPH = field(5, field(1, "body") + field(6, b""))
 
 
@@ -64,7 +77,33 @@ def test_our_own_graph_passes():
     model = (TINY / "model.onnx").read_bytes()
     check_graph(model, "model.onnx", WEIGHTS_FILE)
     assert set(operator_domains(model)) <= OPERATOR_DOMAINS
-    check_graph(external(location=WEIGHTS_FILE), "model.onnx", WEIGHTS_FILE)
+    check_graph(weights(2, 3, location=WEIGHTS_FILE), "model.onnx", WEIGHTS_FILE, 24)
+    check_graph(weights(2, place=0, raw=b"8 bytes!"), "model.onnx", WEIGHTS_FILE, 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (weights(2, 3, location=WEIGHTS_FILE, offset="80", length="24"), "past the end"),
+        (weights(2, 3, location=WEIGHTS_FILE, offset="0", length="20"), "past the end"),
+        (weights(2, 3, location=WEIGHTS_FILE, offset="-4", length="24"), "at no place"),
+        (weights(2, 3, location=WEIGHTS_FILE, offset="9" * 400), "at no place"),
+        (weights(2, 3, location=WEIGHTS_FILE, offset="\u0661"), "at no place"),
+        (weights(2, -3, location=WEIGHTS_FILE), "impossible shape"),
+        (weights(*[1] * 9, location=WEIGHTS_FILE), "impossible shape"),
+        (weights(2, 3, kind=8, location=WEIGHTS_FILE), "unknown type"),
+        (weights(2, 3, place=0, location=WEIGHTS_FILE), "without a place"),
+        (weights(2, 3, place=1), "without a place"),
+        (weights(2, place=0, raw=b"7 bytes"), "another size"),
+        (weights(2, location=WEIGHTS_FILE, checksum="0"), "without a place"),
+        (weights(2, place=0, raw=b"8 bytes!").replace(b"8 bytes!", b""), "not an ONNX file"),
+        (number(7, 1), "not an ONNX file"),
+        (field(7, b"\x08\x00" * 400_000), "not an ONNX file"),
+    ],
+)
+def test_weights_that_are_not_where_they_say_are_refused(model, message):
+    with pytest.raises(ArtifactError, match=message):
+        check_graph(model, "model.onnx", WEIGHTS_FILE, 96)
 
 
 def test_the_last_location_counts_as_it_does_for_the_parser():
