@@ -1,6 +1,6 @@
 """The bill of materials: CycloneDX 1.6 as JSON.
 
-Guarantees a component for every wheel, model and sample of a bundle, with its licence and sha256, one for every
+Guarantees a component for every wheel, model and sample of a bundle, with licence and sha256, one for every
 native library that a wheel carries along, and which package depends on which. Written by hand: a library for
 it would be one more thing to vouch for.
 """

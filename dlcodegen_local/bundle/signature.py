@@ -30,9 +30,9 @@ def check_signature(head: Head, signer: Path) -> str:
         ArtifactError: there is no signature, it is another's, or the tool is missing.
         ConfigError: `signer` cannot be read.
     """
+    text = _read_key(signer)
     if head.signature is None:
         raise ArtifactError("the bundle is not signed", hint="ask for a signed one, or check it without")
-    text = _read_key(signer)
     name, signature = head.signature
     is_minisign = text.startswith((_COMMENT, "RW"))
     if is_minisign != (name == _MINISIGN):
