@@ -1,9 +1,9 @@
 """Fill a folder with the wheels of a bundle: `python -m export.wheels FOLDER`, or `make wheels`.
 
-The one step that uses a network: pip asks your package index. llama-cpp-python is built from source, so that it
-runs on any processor of the target's kind and chooses its instruction set when it loads; `auditwheel` gives it
-the libraries that it needs beside the system's, and the oldest platform tag that is true of it. On two cores
-that takes 25 minutes, once.
+The one step that uses a network: pip asks your package index. llama-cpp-python is built from source, so that
+it runs on any processor of this machine's kind and chooses its instruction set when it loads; `auditwheel`
+gives it the libraries that it needs beside the system's, and the oldest platform tag that is true of it. On
+two cores that takes 25 minutes, once.
 """
 
 import argparse
@@ -35,8 +35,11 @@ def main() -> None:
     """Fill the folder, then say whether it is complete."""
     parser = argparse.ArgumentParser(description="Fill a folder with the wheels of a bundle.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--platform", required=True, help="for example manylinux_2_36_x86_64")
-    parser.add_argument("--python", default="{}.{}".format(*sys.version_info[:2]))
+    here = Target.here()
+    parser.add_argument(
+        "--platform", default=here.platform, help="as manylinux_2_36_x86_64; else this machine's"
+    )
+    parser.add_argument("--python", default=here.python, help="as 3.11; else this one")
     parser.add_argument("--with", dest="extras", action="append", default=[], choices=["keras", "torch"])
     options = parser.parse_args()
     target = Target(options.platform, options.python)

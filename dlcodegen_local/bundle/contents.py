@@ -26,7 +26,7 @@ SIGNATURES = ("manifest.json.sig", "manifest.json.minisig")
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SIGNATURE_BYTES = 64 << 10
 _MAX_FILES = 50_000
-_MAX_NAME = 255
+_MAX_NAME_BYTES = 240
 MAX_FILE_BYTES = 1 << 42
 CHUNK = 1 << 20
 
@@ -113,7 +113,7 @@ def check_name(name: object) -> str:
     Raises:
         ArtifactError: it is absolute, climbs, or holds what is no plain name.
     """
-    is_plain = isinstance(name, str) and 0 < len(name) <= _MAX_NAME and name.isprintable()
+    is_plain = isinstance(name, str) and name.isprintable() and 0 < len(name.encode()) <= _MAX_NAME_BYTES
     if not is_plain or any(
         part in ("", ".", "..") or part[-1] in ". " or "\\" in part for part in str(name).split("/")
     ):

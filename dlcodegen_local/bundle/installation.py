@@ -72,7 +72,7 @@ def install_bundle(
         staging = prefix / "staging" / version.name
         _clean(prefix / "staging", keep=staging)
         notify(f"copying and checking {len(manifest.files)} files, {manifest.size_bytes / 1e6:.0f} MB ...")
-        _copy(bundle, staging)
+        copy_files(bundle, staging)
         notify("installing the packages ...")
         _make_environment(staging, version, lock)
         _place_artifacts(staging, version)
@@ -121,6 +121,27 @@ def _check_libc(needed: tuple[int, ...]) -> None:
         )
 
 
+def copy_files(bundle: OpenBundle, staging: Path) -> None:
+    """Copy every file; one that an earlier try has copied is kept where it is sound.
+
+    Raises:
+        ArtifactError: a file is not what the manifest says, or the medium cannot be read.
+    """
+
+    def take(file: BundleFile, chunks: Iterator[bytes]) -> None:
+        target = staging / file.path
+        if target.is_file() and target.stat().st_size == file.size and _sha256_of(target) == file.sha256:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.partial")
+        with open(partial, "wb") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+        os.replace(partial, target)
+
+    bundle.read(take)
+
+
 @contextmanager
 def _locked(prefix: Path, notify: Callable[[str], None]) -> Iterator[int]:
     """Hold the prefix; so does a step that outlives a killed installation, by the inherited descriptor."""
@@ -138,6 +159,10 @@ def _locked(prefix: Path, notify: Callable[[str], None]) -> Iterator[int]:
             notify(f"another installation works in {prefix}: waiting for its end ...")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
+    except OSError as exc:
+        raise ConfigError(
+            f"{exc.filename or prefix}: {exc.strerror or exc}", hint="mend that; the same command goes on"
+        ) from exc
     finally:
         os.close(descriptor)
 
@@ -151,23 +176,6 @@ def _check_room(prefix: Path, manifest: BundleManifest) -> None:
             f"{prefix} has {free / 1e6:.0f} MB free, the installation needs {needed / 1e6:.0f} MB",
             hint="free space or name another place with --prefix",
         )
-
-
-def _copy(bundle: OpenBundle, staging: Path) -> None:
-    """Copy every file; one that an earlier try has copied is kept where it is sound."""
-
-    def take(file: BundleFile, chunks: Iterator[bytes]) -> None:
-        target = staging / file.path
-        if target.is_file() and target.stat().st_size == file.size and _sha256_of(target) == file.sha256:
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.partial")
-        with open(partial, "wb") as stream:
-            for chunk in chunks:
-                stream.write(chunk)
-        os.replace(partial, target)
-
-    bundle.read(take)
 
 
 def _make_environment(staging: Path, version: Path, lock: int) -> None:

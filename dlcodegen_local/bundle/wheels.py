@@ -6,6 +6,8 @@ wheel that fits the target's platform and Python, or says which is not. Fetches 
 does.
 """
 
+import platform
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +39,19 @@ class Target:
 
     platform: str
     python: str
+
+    @classmethod
+    def here(cls) -> "Target":
+        """Return what this machine is.
+
+        Raises:
+            ConfigError: its C library is not glibc.
+        """
+        name, version = platform.libc_ver()
+        if name != "glibc":
+            raise ConfigError("this machine's platform has no name for wheels", hint="give --platform")
+        tag = f"manylinux_{version.replace('.', '_')}_{platform.machine()}"
+        return cls(tag, "{}.{}".format(*sys.version_info[:2]))
 
     @property
     def machine(self) -> str:

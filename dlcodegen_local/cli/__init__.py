@@ -31,6 +31,7 @@ _RUNTIME_PACKAGES = {
     "llama_cpp": "llama-cpp-python",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
+    "packaging": "packaging",
     "pathspec": "pathspec",
     "tantivy": "tantivy",
     "tokenizers": "tokenizers",

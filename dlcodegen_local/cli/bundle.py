@@ -1,16 +1,19 @@
 """`dlcodegen bundle`: everything for a machine that has nothing, without a network."""
 
-import platform as machine
 import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dlcodegen_local.cli import options
 from dlcodegen_local.config import find_paths, find_pools
 from dlcodegen_local.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dlcodegen_local.bundle.wheels import Target
 
 _FAT32_BYTES = (4 << 30) - 1
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -51,13 +54,12 @@ def command() -> None:
 def create_command(output: Path, model: tuple[Path, ...], pool: tuple[str, ...], **flags: object) -> None:
     """Make a bundle: wheels, models, samples, documents, licences, an SBOM, a manifest with hashes."""
     from dlcodegen_local.bundle.creation import Order, create_bundle
-    from dlcodegen_local.bundle.wheels import Target
 
     paths = find_paths()
     bundled = tuple(folder.parent for folder in sorted(paths.models.glob("*/manifest.json")))
     order = Order(
         wheels=Path(str(flags["wheels"])),
-        target=Target(str(flags["platform"] or _this_platform()), str(flags["python"] or _this_python())),
+        target=_target(flags["platform"], flags["python"]),
         extras=_extras(flags["extras"]),
         models=(*bundled, *model),
         pools=find_pools(pool, paths),
@@ -111,15 +113,11 @@ def install_command(bundle: Path, signature_by: Path | None, prefix: Path | None
         click.echo(done.launcher)
 
 
-def _this_platform() -> str:
-    name, version = machine.libc_ver()
-    if name != "glibc":
-        raise ConfigError("this machine's platform has no name here", hint="give --platform")
-    return f"manylinux_{version.replace('.', '_')}_{machine.machine()}"
+def _target(stated_platform: object, stated_python: object) -> "Target":
+    from dlcodegen_local.bundle.wheels import Target
 
-
-def _this_python() -> str:
-    return "{}.{}".format(*sys.version_info[:2])
+    python = str(stated_python or "{}.{}".format(*sys.version_info[:2]))
+    return Target(str(stated_platform or Target.here().platform), python)
 
 
 def _extras(chosen: object) -> tuple[str, ...]:

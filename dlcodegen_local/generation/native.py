@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcodegen_local.errors import ArtifactError, GenerationError
+from dlcodegen_local.generation.backends import load_backends
 
 MAX_BATCH_TOKENS = 256
 _SENTENCEPIECE = 1
@@ -38,6 +39,7 @@ class NativeModel:
         self.n_ctx = n_ctx
         self._open = False
         llama_cpp.llama_log_set(_silent_log(), ctypes.c_void_p(0))
+        load_backends(Path(llama_cpp.__file__).parent / "lib")
         llama_cpp.llama_backend_init()
         model_params = llama_cpp.llama_model_default_params()
         model_params.n_gpu_layers = 0

@@ -1,4 +1,4 @@
-"""Tiny wheels and bundles for tests: a wheel is a zip that is made here; pip is the one that Python brings."""
+"""Tiny wheels and bundles for tests: a wheel is a zip made here; pip is the one that Python brings."""
 
 import base64
 import ensurepip
@@ -56,7 +56,8 @@ def make_wheels(folder: Path, launched: str = LAUNCHED) -> Path:
         folder,
         "dlcodegen",
         __version__,
-        metadata="License-Expression: Apache-2.0\nRequires-Dist: llama-cpp-python>=0.3\nProvides-Extra: keras\n"
+        metadata="License-Expression: Apache-2.0\nRequires-Dist: llama-cpp-python>=0.3\n"
+        "Provides-Extra: keras\n"
         'Requires-Dist: train; extra == "keras"\n',
         files={
             "launched.py": launched,

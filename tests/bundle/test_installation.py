@@ -65,7 +65,7 @@ def test_a_damaged_bundle_leaves_the_installation_as_it_was(bundle, tmp_path):
     (broken / "wheels/train-1.0-py3-none-any.whl").write_bytes(b"")
     manifest = json.loads((broken / "manifest.json").read_bytes())
     (broken / "manifest.json").write_text(json.dumps({**manifest, "created": "later"}))
-    with pytest.raises(ArtifactError, match="train-1.0"):
+    with pytest.raises(ArtifactError, match=r"train-1\.0"):
         install_bundle(broken, tmp_path / "prefix", notify=ignore)
     assert launch(tmp_path / "prefix") == []
     assert len(list((tmp_path / "prefix/versions").iterdir())) == 1
@@ -74,7 +74,7 @@ def test_a_damaged_bundle_leaves_the_installation_as_it_was(bundle, tmp_path):
 def test_a_command_that_does_not_start_is_not_put_in_use(bundle, tmp_path):
     make_bundle(tmp_path / "work", tmp_path / "broken", python=HERE, launched="raise RuntimeError('no')\n")
     install_bundle(bundle, tmp_path / "prefix", notify=ignore)
-    with pytest.raises(ArtifactError, match="does not start: RuntimeError: no"):
+    with pytest.raises(ArtifactError, match=r"does not start: RuntimeError: no"):
         install_bundle(tmp_path / "broken", tmp_path / "prefix", notify=ignore)
     assert launch(tmp_path / "prefix") == []
 
