@@ -59,7 +59,7 @@ def run(case: Case, folder: Path) -> None:
     write_case({name: content for name, content in case.items() if name != _LINKS}, folder)
     for name, target in links.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).symlink_to(target)
+        (folder / name).symlink_to(target.replace("PARENT", str(folder.parent)))
     names = [name for name in ("b.tar", "b.tar.gz", "b.tar.001", "b") if (folder / name).exists()]
     copy_files(OpenBundle(folder / names[0]), folder / "staging")
 
@@ -276,11 +276,11 @@ def _in_a_folder(rng: random.Random) -> Case:
     elif way == 3:
         case.pop(name)
         case[_LINKS] = json.dumps(
-            {name: rng.choice(("../../outside", "/etc/passwd", "/dev/zero", name))}
+            {name: rng.choice(("PARENT/outside/none", "/dev/zero", f"PARENT/{name}"))}
         ).encode()
     else:
         linked = rng.choice(("b/more", "b/docs/more"))
-        case[_LINKS] = json.dumps({linked: rng.choice(("..", "/", "."))}).encode()
+        case[_LINKS] = json.dumps({linked: rng.choice(("PARENT/outside", "/dev/fd"))}).encode()
     return case
 
 
