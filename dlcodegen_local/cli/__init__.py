@@ -25,12 +25,14 @@ _COMMANDS = {
     "evaluate": "Score predictions of any system; run the paper's tables.",
     "pool": "Take in, list, check and export a team's own samples.",
     "models": "List, describe and compare the planner and the code models.",
+    "bundle": "Make, check and install everything for a machine that has nothing.",
     "doctor": "Say what works here, what does not, and what mends it.",
 }
 _RUNTIME_PACKAGES = {
     "llama_cpp": "llama-cpp-python",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
+    "packaging": "packaging",
     "pathspec": "pathspec",
     "tantivy": "tantivy",
     "tokenizers": "tokenizers",

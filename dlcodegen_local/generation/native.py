@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcodegen_local.errors import ArtifactError, GenerationError
+from dlcodegen_local.generation.backends import load_backends
 
 MAX_BATCH_TOKENS = 256
 _SENTENCEPIECE = 1
@@ -169,6 +170,6 @@ def load_library() -> Any:
 
     address = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
     llama_cpp.llama_log_set(llama_cpp.llama_log_callback(address), ctypes.c_void_p(0))
-    # A build that chooses its instruction set at run time loads its backends here, before any model.
+    load_backends(Path(llama_cpp.__file__).parent / "lib")
     llama_cpp.llama_backend_init()
     return llama_cpp
