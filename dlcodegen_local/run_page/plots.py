@@ -93,28 +93,31 @@ def _ticks(low: float, high: float) -> list[float]:
 def confusion_table(confusion: Sequence[Sequence[int]]) -> str:
     """Return the matrix as a table: a row a true class, a column a predicted one; "" without one."""
     size = len(confusion)
-    if not size:
-        return ""
     total = sum(map(sum, confusion))
+    if not total:
+        return ""
     right = sum(row[place] for place, row in enumerate(confusion))
-    shown = range(min(size, MAX_CLASSES))
+    met = [place for place in range(size) if any(confusion[place]) or any(row[place] for row in confusion)]
+    shown = met[:MAX_CLASSES]
     heads = "".join(f'<th scope="col">{place}</th>' for place in shown)
-    rows = []
-    for place in shown:
-        top = sum(confusion[place]) or 1
-        cells = "".join(
-            f'<td class="{_shade(confusion[place][other], top)}{" right" if place == other else ""}">'
-            f"{confusion[place][other]}</td>"
-            for other in shown
-        )
-        rows.append(f'<tr><th scope="row">{place}</th>{cells}</tr>')
-    cut = f"<p><small>{size - MAX_CLASSES} more classes are not shown.</small></p>" if size > MAX_CLASSES else ""
+    rows = "".join(_confusion_row(place, confusion[place], shown) for place in shown)
+    notes = [f"Of {size} classes, {size - len(met)} do not occur in them."] if len(met) < size else []
+    notes += [f"{len(met) - MAX_CLASSES} more classes are not shown."] if len(met) > MAX_CLASSES else []
     return (
         '<figure class="confusion"><figcaption>Confusion on the synthetic test items, true class by row, '
-        f"predicted class by column: {right} of {total} right. The framed cells are right.</figcaption>"
-        f'<div class="scroll" tabindex="0"><table><tr><th>true ＼ predicted</th>{heads}</tr>{"".join(rows)}'
-        f"</table></div>{cut}</figure>"
+        f"predicted class by column: {right} of {total} right. Framed cells are right. {' '.join(notes)}</figcaption>"
+        f'<div class="scroll" tabindex="0"><table><tr><th>true ＼ predicted</th>{heads}</tr>{rows}'
+        "</table></div></figure>"
     )
+
+
+def _confusion_row(place: int, counts: Sequence[int], shown: Sequence[int]) -> str:
+    top = sum(counts) or 1
+    cells = "".join(
+        f'<td class="{_shade(counts[other], top)}{" right" if place == other else ""}">{counts[other]}</td>'
+        for other in shown
+    )
+    return f'<tr><th scope="row">{place}</th>{cells}</tr>'
 
 
 def _shade(count: int, top: int) -> str:
