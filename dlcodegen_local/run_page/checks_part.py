@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Mapping, Sequence
 
 from dlcodegen_local.html_page import escaped, escaped_block
-from dlcodegen_local.run_page.code_part import version_title
 from dlcodegen_local.run_page.definition import Check, PageFinding, Repair, RunPage, SmokeRun
 from dlcodegen_local.run_page.plots import confusion_table, history_curves, loss_curve
 
@@ -35,7 +34,7 @@ def _check(check: Check, page: RunPage) -> str:
     )
     message = f"<p>{escaped(check.smoke.message)}</p>" if check.smoke.message else ""
     return (
-        f"<li><h3>Check: {escaped(version_title(check.version))}</h3>"
+        f"<li><h3>Check of {escaped(check.version)}</h3>"
         f'<p class="marks">{marks}</p>{message}{_findings(check, page)}{_fields(check.fields)}</li>'
     )
 

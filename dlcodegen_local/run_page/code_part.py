@@ -30,6 +30,14 @@ _TITLES = {
     "direct": "Draft (direct)",
 }
 
+_DELIVERED = {
+    "merge": "the merge of the drafts",
+    "repair": "repaired by the model",
+    "code-rag": "draft 1, after a sample",
+    "template-rag": "draft 2, after a template",
+    "compiler": "written by the plan compiler; no draft passed",
+}
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -204,12 +212,23 @@ def _delivered(page: RunPage, origins: Origins) -> str:
             f'<div class="part {origin.css if origin else ""}"><p class="who">{chip}</p>'
             f'<pre class="code numbered" tabindex="0" style="counter-reset: n {lines[0][0] - 1}">{spans}</pre></div>'
         )
-    title = version_title(version.name)
+    title = delivered_words(page)
     return (
         f'<details class="delivered" id="delivered"><summary><b>The delivered program</b> '
         f"<small>{escaped(title)}, {version.source.count(chr(10))} lines</small></summary>"
         f"{''.join(blocks)}{_cut_note(cut)}</details>"
     )
+
+
+def delivered_words(page: RunPage) -> str:
+    """Say in a few words which version was delivered."""
+    version = page.delivered
+    if version is None:
+        return "nothing"
+    known = {draft.source for found in page.rounds for draft in found.drafts if draft.name == version.name}
+    if version.name == "code-rag" and version.source not in known:
+        return "a sample brought to the plan; the model wrote none of it"
+    return _DELIVERED.get(version.name, version.name)
 
 
 def _anchor(number: int, marked: frozenset[int]) -> str:

@@ -57,9 +57,12 @@ class _View:
     n_cut: int
 
 
-def draw_network(layers: Sequence[str]) -> str:
-    """Return the figure of a plan's layers; "" where the plan has none."""
-    blocks = read_network(layers)
+def draw_network(layers: Sequence[str], input_shape: Shape | None = None) -> str:
+    """Return the figure of a plan's layers; "" where the plan has none.
+
+    `input_shape` is what the first layer reads where the layers do not say it.
+    """
+    blocks = read_network(layers, input_shape)
     if not blocks:
         return ""
     view = _view(blocks)

@@ -10,7 +10,7 @@ from importlib import resources
 
 from dlcodegen_local.html_page import escaped, escaped_block, render_page
 from dlcodegen_local.run_page.checks_part import checks_part, facts_table, mark, smoke_part
-from dlcodegen_local.run_page.code_part import code_part, version_title
+from dlcodegen_local.run_page.code_part import code_part, delivered_words
 from dlcodegen_local.run_page.definition import RunPage, StageCost
 from dlcodegen_local.run_page.plan_part import plan_part, samples_part
 
@@ -67,7 +67,7 @@ def _verdict(page: RunPage) -> str:
         + mark("Smoke run", smoke, "")
     )
     task = page.plan.category if page.plan else ""
-    origin = version_title(page.origin)
+    origin = delivered_words(page)
     return (
         f'<p class="verdict {css}">{"✓" if css == "good" else "✗" if css else "○"} The project {word}.</p>'
         f'<p class="marks">{marks}{mark("Task", "", task) if task else ""}{mark("Origin", "", origin)}</p>'

@@ -66,7 +66,12 @@ class _Reading:
     blocks: list[Block] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
 
+    def open_input(self, words: str, shape: Shape) -> None:
+        """Begin with an input that no layer states."""
+        self._append(Block("Input", words, shape=shape), [])
+
     def add(self, text: str, call: LayerCall | None) -> None:
+        """Put in one layer, or a text that names none."""
         kind, arguments = (call.name, _arguments(call)) if call else ("", text)
         if kind == "Input" or not self.open:
             shape = output_shape(call, ()) if call else None
@@ -176,9 +181,17 @@ class _Reading:
         return chain
 
 
-def read_network(layers: Sequence[str]) -> tuple[Block, ...]:
-    """Read a plan's layers; the branches of a join come one after the other, before it."""
+def read_network(layers: Sequence[str], input_shape: Shape | None = None) -> tuple[Block, ...]:
+    """Read a plan's layers; the branches of a join come one after the other, before it.
+
+    Where the layers name no input, one of `input_shape` is put before them.
+    """
     reading = _Reading()
+    first = next(iter(parse_layers(layers[0])), None) if layers else None
+    if layers and (first is None or first.name not in ("Input", "InputLayer")):
+        stated = output_shape(LayerCall("Input", (first.get("input_shape"),)), ()) if first else None
+        if shape := stated or input_shape:
+            reading.open_input("as the dataset gives it", shape)
     for text in layers:
         calls = parse_layers(text)
         if not calls:

@@ -34,6 +34,13 @@ class Origins:
         return origin
 
     def _read(self, text: str) -> Origin:
+        """Read one origin, or several with commas between them, of which the first gives the colour."""
+        parts = [self._read_one(part) for part in text.split(", ")]
+        if len(parts) == 1:
+            return parts[0]
+        return Origin(" and ".join(dict.fromkeys(part.label for part in parts)), f"{parts[0].css} several")
+
+    def _read_one(self, text: str) -> Origin:
         if not text:
             return Origin("origin not recorded", "o-none")
         name, _, with_plan = text.partition("+plan") if text.endswith("+plan") else (text, "", None)
@@ -59,6 +66,12 @@ class Origins:
         """Return the origins that were used, as a list."""
         items = "".join(f"<li>{origin.chip()}</li>" for _, origin in sorted(self.used.items()))
         return f'<ul class="legend origins">{items}</ul>' if items else ""
+
+
+def is_from(provenance: str, sample_id: str) -> bool:
+    """Tell whether a section's provenance names a sample, as it was or with the plan's values."""
+    named = (part.removesuffix("+plan").partition(":")[2] for part in provenance.split(", "))
+    return sample_id in named
 
 
 def written_after(bases: Mapping[str, str], section: str, sample_ids: Sequence[str]) -> str:

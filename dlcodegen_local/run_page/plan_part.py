@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
+from dlcodegen_local.compiler.reading import read_shapes
+from dlcodegen_local.compiler.sizes import Shape
 from dlcodegen_local.html_page import escaped, escaped_block
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.run_page.definition import PageHit, RunPage
 from dlcodegen_local.run_page.diagram import draw_network
+from dlcodegen_local.run_page.origins import is_from
+from dlcodegen_local.sections import SECTION_NAMES
 
 _MAX_TERMS = 12
 
@@ -51,12 +55,18 @@ def _number(value: float | None) -> str:
 
 def _network(plan: Plan) -> str:
     try:
-        figure = draw_network(plan.layers)
+        figure = draw_network(plan.layers, _input_shape(plan))
     except RecursionError:  # arguments nested past reason
         figure = ""
     items = "".join(f"<li><code>{escaped(layer)}</code></li>" for layer in plan.layers)
     words = f"<details><summary>The layers in the plan's words</summary><ol>{items}</ol></details>"
     return (figure or "<p>The plan names no layers that can be drawn.</p>") + (words if items else "")
+
+
+def _input_shape(plan: Plan) -> Shape | None:
+    """Return the shape that the plan's dataset has, where it names just one."""
+    shapes = read_shapes(plan.dataset_input)
+    return shapes[0] if len(shapes) == 1 else None
 
 
 def samples_part(page: RunPage) -> str:
@@ -88,8 +98,9 @@ def _use(sample_id: str, page: RunPage) -> str:
     """Say which sections of the delivered program come from a sample."""
     if page.delivered is None:
         return "No program was delivered."
-    wanted = {f"{kind}:{sample_id}{suffix}" for kind in ("sample", "template") for suffix in ("", "+plan")}
-    sections = [name for name, by in page.delivered.provenance.items() if by in wanted]
+    provenance = page.delivered.provenance
+    sections = [name for name in (*SECTION_NAMES, *provenance) if is_from(provenance.get(name, ""), sample_id)]
+    sections = list(dict.fromkeys(sections))
     if not sections:
         return "No section of the delivered program was copied from it."
     return f"In the delivered program: {', '.join(sections)}."

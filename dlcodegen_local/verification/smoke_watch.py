@@ -147,9 +147,9 @@ def _arrays(part: Any) -> Iterator[Any]:
     elif hasattr(part, "shape"):
         yield np.asarray(part)
     elif hasattr(part, "__iter__") or hasattr(part, "__getitem__"):
-        kept = getattr(part, "__dict__", {}).values()  # a dataset that holds its labels whole
-        yield from (np.asarray(item) for item in kept if hasattr(item, "shape"))
         yield from _batched_labels(part)
+        kept = getattr(part, "__dict__", {}).values()  # a dataset that holds its labels whole
+        yield from (np.asarray(item) for item in kept if hasattr(item, "__array__"))
 
 
 def _batched_labels(batches: Any) -> Iterator[Any]:
