@@ -14,7 +14,10 @@ __all__ = ["page_of_outcome", "page_of_record"]
 
 
 def page_of_record(record: Mapping[str, Any], read: Read) -> str:
-    """Return the page of a recorded run, with what it took; `read` returns the value of an object, or None."""
+    """Return the page of a recorded run, with what it took.
+
+    `read` returns what a stage wrote by its object's name, or None.
+    """
     return render_run(read_run(record, read, is_portable=False))
 
 

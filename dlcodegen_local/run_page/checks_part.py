@@ -72,8 +72,7 @@ def _fields(fields: Mapping[str, float]) -> str:
     if not fields:
         return ""
     rows = "".join(
-        f'<tr><th scope="row">{escaped(name)}</th><td>{score:.2f}</td>'
-        f'<td><span class="share{"" if score >= 1 else " low"}" style="width:{_share(score)}%"></span></td></tr>'
+        f'<tr><th scope="row">{escaped(name)}</th><td>{score:.2f}</td><td>{_bar(score)}</td></tr>'
         for name, score in fields.items()
     )
     return (
@@ -82,8 +81,9 @@ def _fields(fields: Mapping[str, float]) -> str:
     )
 
 
-def _share(score: float) -> int:
-    return round(100 * min(1.0, max(0.0, score)))
+def _bar(score: float) -> str:
+    width = round(100 * min(1.0, max(0.0, score)))
+    return f'<span class="share{"" if score >= 1 else " low"}" style="width:{width}%"></span>'
 
 
 def _repair(repair: Repair) -> str:
@@ -101,7 +101,9 @@ def _repair(repair: Repair) -> str:
 def _diff(before: str, after: str) -> str:
     if max(len(before), len(after)) > _MAX_COMPARED_CHARS:
         return "<p>The program is too long to show what changed in it.</p>"
-    lines = list(difflib.unified_diff(before.split("\n"), after.split("\n"), "before", "after", lineterm="", n=2))
+    lines = list(
+        difflib.unified_diff(before.split("\n"), after.split("\n"), "before", "after", lineterm="", n=2)
+    )
     shown = "".join(_diff_line(line) for line in lines[2 : 2 + _MAX_DIFF_LINES])
     more = len(lines) - 2 - _MAX_DIFF_LINES
     rest = f"<p><small>{more} more changed lines are not shown.</small></p>" if more > 0 else ""
@@ -122,8 +124,8 @@ def smoke_part(page: RunPage) -> str:
     state = mark("Smoke run", _STATES[smoke.ok], smoke.message)
     plots = loss_curve(smoke.batch_losses) + history_curves(smoke.history) + confusion_table(smoke.confusion)
     about = (
-        "<p>A few steps on a few synthetic items: it shows that the program trains, saves, loads and predicts, "
-        "not how well it learns.</p>"
+        "<p>A few steps on a few synthetic items: it shows that the program trains, saves, loads and "
+        "predicts, not how well it learns.</p>"
     )
     figures = f'<div class="plots">{plots}</div>' if plots else "<p>It reported no curve.</p>"
     log = (

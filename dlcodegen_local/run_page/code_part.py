@@ -54,8 +54,8 @@ def code_part(page: RunPage) -> str:
     if not rounds and not delivered:
         return "<p>No code was written.</p>"
     about = (
-        "<p>Every segment has the colour of its origin, and says it. Where columns have the same code, one cell "
-        "stands for them; lines that the column to the left has not are marked ▌.</p>"
+        "<p>Every segment has the colour of its origin, and says it. Where columns have the same code, one "
+        "cell stands for them; ▌ marks lines that the column to the left has not.</p>"
     )
     return f"{about}{origins.legend()}{''.join(rounds)}{delivered}"
 
@@ -79,20 +79,24 @@ def sections_of(source: str) -> dict[str, str]:
 
 def _round(found: Round, number: int, page: RunPage, origins: Origins) -> str:
     versions = [*found.drafts, *([found.merge] if found.merge else [])]
-    columns = [_Column(version, version_title(version.name), sections_of(version.source)) for version in versions]
+    columns = [
+        _Column(version, version_title(version.name), sections_of(version.source)) for version in versions
+    ]
     order = (_HEADER, *SECTION_NAMES, _WHOLE)
     names = [name for name in order if any(name in column.bodies for column in columns)]
     ids = tuple(hit.id for hit in page.hits)
     rows = "".join(_row(name, columns, origins, ids) for name in names)
     errors = "".join(
-        f'<p class="caution"><b>{escaped(column.title)}</b> wrote no program: {escaped(column.version.error)}</p>'
+        f'<p class="caution"><b>{escaped(column.title)}</b> has no program: {escaped(column.version.error)}</p>'
         for column in columns
         if column.version.error
     )
     heads = "".join(
-        f'<div class="head">{escaped(column.title)}<small>{_lines_of(column)}</small></div>' for column in columns
+        f'<div class="head">{escaped(column.title)}<small>{_lines_of(column)}</small></div>'
+        for column in columns
     )
-    body = f'{errors}<div class="versions n{min(len(columns), 4)}"><div class="row heads">{heads}</div>{rows}</div>'
+    css = f"versions n{min(len(columns), 4)}"
+    body = f'{errors}<div class="{css}"><div class="row heads">{heads}</div>{rows}</div>'
     body += "".join(_notes(column) for column in columns)
     if not number:
         return body
@@ -114,8 +118,8 @@ def _row(name: str, columns: Sequence[_Column], origins: Origins, ids: tuple[str
     is_open = " open" if len(cells) > 1 or name in ("config", "model") else ""
     word = _agreement(name, columns)
     return (
-        f'<details class="segment"{is_open}><summary><b>{escaped(name)}</b> <small>{escaped(word)}</small></summary>'
-        f'<div class="row">{"".join(cells)}</div></details>'
+        f'<details class="segment"{is_open}><summary><b>{escaped(name)}</b> <small>{escaped(word)}</small>'
+        f'</summary><div class="row">{"".join(cells)}</div></details>'
     )
 
 
@@ -128,7 +132,9 @@ def _agreement(name: str, columns: Sequence[_Column]) -> str:
         return "all the same"
     if columns[-1].version.name.split(" ")[0] != "merge":
         return "drafts differ"
-    from_drafts = [column.title for column, body in zip(columns[:-1], bodies, strict=False) if body == bodies[-1]]
+    from_drafts = [
+        column.title for column, body in zip(columns[:-1], bodies, strict=False) if body == bodies[-1]
+    ]
     return f"merge takes {' and '.join(from_drafts)}" if from_drafts else "merge differs from every draft"
 
 
@@ -186,7 +192,7 @@ def _notes(column: _Column) -> str:
         return ""
     items = "".join(f"<li>{escaped(note)}</li>" for note in column.version.notes)
     return (
-        f"<details><summary>How it came about: {escaped(column.title)}, {len(column.version.notes)} notes</summary>"
+        f"<details><summary>Notes on {escaped(column.title)}: {len(column.version.notes)}</summary>"
         f'<ul class="notes">{items}</ul></details>'
     )
 
@@ -204,13 +210,13 @@ def _delivered(page: RunPage, origins: Origins) -> str:
         lines = list(group)
         origin = origins.of(version.provenance, name) if name != _HEADER else None
         spans = "".join(
-            f'<span class="l{" found" if number in marked else ""}"{_anchor(number, marked)}>{line or " "}</span>'
-            for number, (line, _) in lines
+            f'<span class="{_line_class(number, marked)}>{line or " "}</span>' for number, (line, _) in lines
         )
         chip = f"{escaped(name)} {origin.chip()}" if origin else escaped(name)
         blocks.append(
             f'<div class="part {origin.css if origin else ""}"><p class="who">{chip}</p>'
-            f'<pre class="code numbered" tabindex="0" style="counter-reset: n {lines[0][0] - 1}">{spans}</pre></div>'
+            f'<pre class="code numbered" tabindex="0" style="counter-reset: n {lines[0][0] - 1}">{spans}'
+            "</pre></div>"
         )
     title = delivered_words(page)
     return (
@@ -231,8 +237,8 @@ def delivered_words(page: RunPage) -> str:
     return _DELIVERED.get(version.name, version.name)
 
 
-def _anchor(number: int, marked: frozenset[int]) -> str:
-    return f' id="line-{number}"' if number in marked else ""
+def _line_class(number: int, marked: frozenset[int]) -> str:
+    return f'l found" id="line-{number}"' if number in marked else 'l"'
 
 
 def _finding_lines(page: RunPage) -> frozenset[int]:

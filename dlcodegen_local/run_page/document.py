@@ -44,7 +44,8 @@ def render_run(page: RunPage) -> str:
     sections = "".join(
         f'<section id="{name}"><h2>{title}</h2>{bodies[name]}</section>' for name, title in _PARTS
     )
-    head = f'<h1>Run <code>{escaped(page.run_id)}</code></h1>{_verdict(page)}<nav><ul>{links}</ul></nav>'  # fmt: skip
+    title = f"<h1>Run <code>{escaped(page.run_id)}</code></h1>"
+    head = f"{title}{_verdict(page)}<nav><ul>{links}</ul></nav>"
     return render_page(f"dlcodegen: run {page.run_id}", head + sections, _style())
 
 
@@ -76,7 +77,9 @@ def _verdict(page: RunPage) -> str:
 
 def _requirement(page: RunPage) -> str:
     dataset = (
-        f'<h3>Dataset</h3><blockquote dir="auto">{escaped_block(page.dataset)}</blockquote>' if page.dataset else ""
+        f'<h3>Dataset</h3><blockquote dir="auto">{escaped_block(page.dataset)}</blockquote>'
+        if page.dataset
+        else ""
     )
     return f'<blockquote dir="auto">{escaped_block(page.requirement)}</blockquote>{dataset}'
 
@@ -94,11 +97,13 @@ def _cost(costs: Sequence[StageCost]) -> str:
     heads = "".join(f'<th scope="col">{title}</th>' for title, _, _ in columns)
     rows = "".join(
         f'<tr><th scope="row">{escaped(cost.name)}</th>'
-        f"{''.join(_count(numbers[place], digits) for _, numbers, digits in columns)}{_share(cost, costs)}</tr>"
+        + "".join(_count(numbers[place], digits) for _, numbers, digits in columns)
+        + f"{_share(cost, costs)}</tr>"
         for place, cost in enumerate(costs)
     )
     sums = "".join(
-        _count(sum(number for number in numbers if number is not None), digits) for _, numbers, digits in columns
+        _count(sum(number for number in numbers if number is not None), digits)
+        for _, numbers, digits in columns
     )
     has_time = any(cost.seconds is not None for cost in costs)
     note = (
@@ -110,8 +115,8 @@ def _cost(costs: Sequence[StageCost]) -> str:
     blank = "<td></td>" if has_time else ""
     return (
         f'<div class="scroll" tabindex="0"><table class="cost"><tr><th scope="col">Stage</th>{heads}'
-        f'{"<th></th>" if has_time else ""}</tr>{rows}<tr class="total"><th scope="row">Together</th>{sums}{blank}'
-        f"</tr></table></div><p><small>{note}</small></p>"
+        f'{"<th></th>" if has_time else ""}</tr>{rows}<tr class="total"><th scope="row">Together</th>{sums}'
+        f"{blank}</tr></table></div><p><small>{note}</small></p>"
     )
 
 

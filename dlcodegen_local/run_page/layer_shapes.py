@@ -131,7 +131,7 @@ def _stated(value: object) -> Shape | None:
         return (value,)
     if not isinstance(value, tuple | list):
         return None
-    sizes = []
+    sizes: list[int | None] = []
     for size in value:
         if size is None or isinstance(size, Name):
             sizes.append(None)

@@ -25,7 +25,9 @@ def plan_part(page: RunPage) -> str:
         "<details><summary>The plan as JSON</summary>"
         f'<pre tabindex="0">{escaped_block(plan.to_json())}</pre></details>'
     )
-    return f'<div class="pair plan"><div>{_fields(plan)}{listed}{source}</div><div>{_network(plan)}</div></div>'
+    return (
+        f'<div class="pair plan"><div>{_fields(plan)}{listed}{source}</div><div>{_network(plan)}</div></div>'
+    )
 
 
 def _fields(plan: Plan) -> str:
@@ -73,7 +75,8 @@ def samples_part(page: RunPage) -> str:
     """Return the retrieved samples, why they were found and what became of them."""
     if not page.hits:
         return "<p>No sample was retrieved.</p>"
-    return f'<div class="cards">{"".join(_card(number, hit, page) for number, hit in enumerate(page.hits, 1))}</div>'
+    cards = "".join(_card(number, hit, page) for number, hit in enumerate(page.hits, start=1))
+    return f'<div class="cards">{cards}</div>'
 
 
 def _card(number: int, hit: PageHit, page: RunPage) -> str:
@@ -99,7 +102,9 @@ def _use(sample_id: str, page: RunPage) -> str:
     if page.delivered is None:
         return "No program was delivered."
     provenance = page.delivered.provenance
-    sections = [name for name in (*SECTION_NAMES, *provenance) if is_from(provenance.get(name, ""), sample_id)]
+    sections = [
+        name for name in (*SECTION_NAMES, *provenance) if is_from(provenance.get(name, ""), sample_id)
+    ]
     sections = list(dict.fromkeys(sections))
     if not sections:
         return "No section of the delivered program was copied from it."
@@ -116,7 +121,9 @@ def _terms(terms: Sequence[tuple[str, float]]) -> str:
         f'<td><span class="share" style="width:{max(0.0, score) / top * 100:.0f}%"></span></td></tr>'
         for word, score in terms[:_MAX_TERMS]
     )
-    more = f"<p><small>and {len(terms) - _MAX_TERMS} more words</small></p>" if len(terms) > _MAX_TERMS else ""
+    more = (
+        f"<p><small>and {len(terms) - _MAX_TERMS} more words</small></p>" if len(terms) > _MAX_TERMS else ""
+    )
     return (
         '<h4>Why: words of the plan that it shares, with their part of the score</h4>'
         f'<table class="terms">{rows}</table>{more}'

@@ -43,7 +43,9 @@ def read_check(
 
 def _finding(row: Mapping[str, Any]) -> PageFinding:
     place = f"{text_of(row.get('file'))}:{text_of(row.get('line'))}"
-    return PageFinding(place, text_of(row.get("rule")), text_of(row.get("message")), text_of(row.get("severity")))
+    return PageFinding(
+        place, text_of(row.get("rule")), text_of(row.get("message")), text_of(row.get("severity"))
+    )
 
 
 def _smoke(smoke: Mapping[str, Any], facts: Mapping[str, Any], is_portable: bool) -> SmokeRun:

@@ -1,7 +1,7 @@
 """Watch a smoke run from outside the project: the loss of every batch, and whose class was taken for whose.
 
-Runs inside the sandbox, beside `smoke_driver`; imports nothing of ours. Guarantees that a project trains as it
-would without being watched: what cannot be seen is left out, and nothing here fails the run.
+Runs inside the sandbox, beside `smoke_driver`; imports nothing of ours. Guarantees that a project trains as
+it would without being watched: what cannot be seen is left out, and nothing here fails the run.
 """
 
 import functools
@@ -76,7 +76,7 @@ class Watch:
 def count_confusion(prediction: Any, parts: Any, metrics: Mapping[str, float]) -> list[list[int]] | None:
     """Count items of class i (row) taken for class j (column), the last of the data's parts being the test.
 
-    None where nothing of the data fits, or where the counts do not have the accuracy that the project reports.
+    None where nothing of the data fits, or where the counts have not the accuracy that the project reports.
     """
     import numpy as np
 
@@ -105,9 +105,9 @@ def _classes(prediction: Any) -> tuple[Any, int] | None:
     flat = prediction.reshape(-1)
     if prediction.ndim > 2 or len(flat) != len(prediction) or not len(flat):
         return None
-    if flat.dtype.kind in "iub" and 0 <= flat.min() and flat.max() < MAX_CLASSES:
+    if flat.dtype.kind in "iub" and flat.min() >= 0 and flat.max() < MAX_CLASSES:
         return flat.astype(int), max(2, int(flat.max()) + 1)
-    if flat.dtype.kind == "f" and 0 <= flat.min() and flat.max() <= 1:
+    if flat.dtype.kind == "f" and flat.min() >= 0 and flat.max() <= 1:
         return (flat > 0.5).astype(int), 2
     return None
 
@@ -123,11 +123,11 @@ def _label_classes(labels: Any, count: int) -> Any:
     if len(flat) != len(labels) or flat.dtype.kind not in "iubf" or not np.isfinite(flat).all():
         return None
     whole = flat.astype(int)
-    return whole if (whole == flat).all() and 0 <= whole.min() and whole.max() < count else None
+    return whole if (whole == flat).all() and whole.min() >= 0 and whole.max() < count else None
 
 
 def _labels(parts: Any, n_items: int) -> Iterator[Any]:
-    """Yield the arrays of the data that could be the labels of so many items, those of the test part first."""
+    """Yield the arrays that could be the labels of so many items, those of the test part first."""
     for array in _arrays(parts):
         if array.ndim in (1, 2) and array.shape[0] == n_items:
             yield array

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 from dlcodegen_local.evaluation.report import render_report
 from dlcodegen_local.evaluation.report_plots import Bar, bars, lines
-from dlcodegen_local.html_page import MAX_TEXT_CHARS, escaped, escaped_block
 from dlcodegen_local.evaluation.table_items import Item
+from dlcodegen_local.html_page import MAX_TEXT_CHARS, escaped, escaped_block
 
 EVIL = "</pre></style><script>alert('1')</script><img src=x onerror=go>&amp;\x00\x1b[31m\u202eflow\ud800\"'"
 SCORE = {"mean": 21.0, "low": 20.0, "high": 22.0, "n": 2}
