@@ -87,7 +87,7 @@ def _round(found: Round, number: int, page: RunPage, origins: Origins) -> str:
     ids = tuple(hit.id for hit in page.hits)
     rows = "".join(_row(name, columns, origins, ids) for name in names)
     errors = "".join(
-        f'<p class="caution"><b>{escaped(column.title)}</b> has no program: {escaped(column.version.error)}</p>'
+        f'<p class="caution"><b>{escaped(column.title)}</b>, no program: {escaped(column.version.error)}</p>'
         for column in columns
         if column.version.error
     )

@@ -43,6 +43,7 @@ class Block:
     reads: tuple[int, ...] = ()
     inferred: tuple[int, ...] = ()
     times: int = 1
+    call: LayerCall | None = None
 
     @property
     def family(self) -> str:
@@ -86,8 +87,27 @@ class _Reading:
             self._embed(call)
         else:
             source = self._source(call)
+            closed = [source]
+            if self._is_beside(call, source):
+                source, closed = self.blocks[source].reads[-1], []
             shape = output_shape(call, (self.blocks[source].shape,))
-            self._append(Block(kind, arguments, shape=shape, reads=(source,)), [source])
+            self._append(Block(kind, arguments, shape=shape, reads=(source,), call=call), closed)
+
+    def _is_beside(self, call: LayerCall, source: int) -> bool:
+        """Tell whether the block before is the way round this one: a strided convolution of one pixel.
+
+        Where the next has the same stride, both bring the same input to the same size, to be added.
+        """
+        before = self.blocks[source]
+        if before.call is None or before.after[1:] or not before.reads:
+            return False
+        strides = _strides(call)
+        return (
+            call.name == before.kind
+            and strides == _strides(before.call) != 1
+            and _whole(before.call.get("kernel_size", 1)) == 1 != _whole(call.get("kernel_size", 1))
+            and call.get("filters", 0) == before.call.get("filters", 0)
+        )
 
     def _embed(self, call: LayerCall) -> None:
         """Put an embedding on an input: one after another embedding stands beside it."""
@@ -227,6 +247,9 @@ def find_folds(blocks: Sequence[Block], longest: int = 12) -> tuple[Fold, ...]:
 def _ordered(blocks: Sequence[Block]) -> tuple[Block, ...]:
     """Sort so that a branch is whole before the next one of the same join begins."""
     read = {index for block in blocks for index in block.reads}
+    roots: list[int] = []  # where the branch of every block begins
+    for index, block in enumerate(blocks):
+        roots.append(min((roots[source] for source in block.reads), default=index))
     order: list[int] = []
     seen: set[int] = set()
     for sink in (index for index in range(len(blocks)) if index not in read):
@@ -238,7 +261,8 @@ def _ordered(blocks: Sequence[Block]) -> tuple[Block, ...]:
             elif index not in seen:
                 seen.add(index)
                 waiting.append((index, True))
-                waiting += [(source, False) for source in reversed(blocks[index].reads)]
+                sources = sorted(blocks[index].reads, key=lambda source: (roots[source], source))
+                waiting += [(source, False) for source in reversed(sources)]
     place = {index: number for number, index in enumerate(order)}
     return tuple(
         replace(
@@ -254,6 +278,17 @@ def _arguments(call: LayerCall) -> str:
     parts = [render_value(value) for value in call.args]
     parts += [f"{key}={render_value(value)}" for key, value in call.kwargs.items()]
     return ", ".join(parts)
+
+
+def _strides(call: LayerCall) -> object:
+    return _whole(call.get("strides", 2, 1))
+
+
+def _whole(value: object) -> object:
+    """Return one number for a size that is the same along all axes."""
+    if isinstance(value, tuple | list) and value and all(size == value[0] for size in value):
+        return value[0]
+    return value
 
 
 def _volume(shape: Shape) -> int:

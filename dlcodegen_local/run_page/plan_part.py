@@ -125,6 +125,6 @@ def _terms(terms: Sequence[tuple[str, float]]) -> str:
         f"<p><small>and {len(terms) - _MAX_TERMS} more words</small></p>" if len(terms) > _MAX_TERMS else ""
     )
     return (
-        '<h4>Why: words of the plan that it shares, with their part of the score</h4>'
+        "<h4>Why: words of the plan that it shares, cut to their stems, and their part of the score</h4>"
         f'<table class="terms">{rows}</table>{more}'
     )  # fmt: skip
