@@ -51,7 +51,7 @@ def _run(request: dict[str, Any], facts: dict[str, Any]) -> None:
     config = functions["parse_config"](_arguments(config_class, request["settings"]))
     facts["versions"] = _versions()
     watching = importlib.import_module(WATCH)
-    watch = watching.Watch()
+    watch = watching.Watch(sys.modules)
     _enter("train", facts)
     try:
         measures = functions["train"](config)

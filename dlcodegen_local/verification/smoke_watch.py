@@ -5,7 +5,6 @@ it would without being watched: what cannot be seen is left out, and nothing her
 """
 
 import functools
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,13 +16,13 @@ _NEAR = 2e-3  # as near as an accuracy of rounded numbers comes
 class Watch:
     """Collect what the frameworks report while a project trains; `facts()` has it as JSON."""
 
-    def __init__(self) -> None:
-        """Follow the frameworks that are loaded now."""
+    def __init__(self, modules: Mapping[str, Any]) -> None:
+        """Follow the frameworks among the loaded modules."""
         self._losses: list[float] = []
         self._history: dict[str, list[float]] = {}
-        if (keras := sys.modules.get("keras")) is not None and hasattr(keras, "Model"):
+        if (keras := modules.get("keras")) is not None and hasattr(keras, "Model"):
             self._follow_keras(keras)
-        if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "Tensor"):
+        if (torch := modules.get("torch")) is not None and hasattr(torch, "Tensor"):
             self._follow_torch(torch)
 
     def facts(self) -> dict[str, Any]:
