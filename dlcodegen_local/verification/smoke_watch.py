@@ -102,7 +102,7 @@ def _classes(prediction: Any) -> tuple[Any, int] | None:
     if prediction.ndim == 2 and 2 <= prediction.shape[1] <= MAX_CLASSES and prediction.dtype.kind == "f":
         return prediction.argmax(axis=1), prediction.shape[1]
     flat = prediction.reshape(-1)
-    if prediction.ndim > 2 or len(flat) != len(prediction) or not len(flat):
+    if prediction.ndim not in (1, 2) or len(flat) != len(prediction) or not len(flat):
         return None
     if flat.dtype.kind in "iub" and flat.min() >= 0 and flat.max() < MAX_CLASSES:
         return flat.astype(int), max(2, int(flat.max()) + 1)

@@ -15,7 +15,10 @@ from dlcodegen_local.run_page.definition import (
     Version,
 )
 
-EVIL = "</pre></style></title><script>alert('1')</script><img src=x onerror=go>&amp;\x00\x1b[31m\u202eflow\ud800\"'`"
+EVIL = (
+    "</pre></style></title><script>alert('1')</script><img src=x onerror=go>&amp;"
+    "\x00\x1b[31m\u202eflow\ud800\"'`"
+)
 SHOWN = "⟨U+202E⟩flow⟨U+D800⟩"
 VOID = {"meta", "br", "img", "hr", "input", "link"}
 PLAN = Plan(
@@ -33,7 +36,9 @@ PLAN = Plan(
 )
 
 
-def script(model: str = "def build_model(config):\n    return 1", config: str = "class Config:\n    units = 4") -> str:
+def script(
+    model: str = "def build_model(config):\n    return 1", config: str = "class Config:\n    units = 4"
+) -> str:
     return f'"""A program."""\n\n\n# %% [config]\n{config}\n\n\n# %% [model]\n{model}\n'
 
 
@@ -59,7 +64,9 @@ class Page(HTMLParser):
         self.attributes |= named.keys()
         if len(named) != len(attrs):
             self.wrong.append(f"{tag} has an attribute twice")
-        self.links += [named[name] for name in ("href", "src", "action", "data", "xlink:href") if name in named]
+        self.links += [
+            named[name] for name in ("href", "src", "action", "data", "xlink:href") if name in named
+        ]
         self.ids += [named["id"]] if "id" in named else []
         if tag not in VOID:
             self._open.append(tag)
@@ -81,10 +88,16 @@ class Page(HTMLParser):
 
 def a_run(text: str = "plain", **changes) -> RunPage:
     """Return a run whose every text is `text` where it may be anything."""
-    first = Version("code-rag", script(), {"config": "model", "model": f"sample:{text}"}, {"config": f"sample:{text}"})
-    second = Version("template-rag", script("def build_model(config):\n    return 2"), {"model": f"template:{text}+plan"})
+    first = Version(
+        "code-rag", script(), {"config": "model", "model": f"sample:{text}"}, {"config": f"sample:{text}"}
+    )
+    second = Version(
+        "template-rag", script("def build_model(config):\n    return 2"), {"model": f"template:{text}+plan"}
+    )
     merged = Version("merge", script(), {"config": "compiler", "model": "computed"}, notes=(text,))
-    failed = Check("merge", False, (PageFinding("project.py:9", text, text, "error"),), 0.5, {text: 0.5}, SmokeRun(None))
+    failed = Check(
+        "merge", False, (PageFinding("project.py:9", text, text, "error"),), 0.5, {text: 0.5}, SmokeRun(None)
+    )
     smoke = SmokeRun(
         True,
         text,

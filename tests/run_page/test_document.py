@@ -21,7 +21,18 @@ def test_every_page_is_well_formed_and_loads_nothing(run):
     assert len(page.ids) == len(set(page.ids))
     assert page.links and all(link.startswith("#") for link in page.links)
     assert {link[1:] for link in page.links} <= set(page.ids)
-    assert not page.tags & {"script", "img", "iframe", "link", "object", "embed", "form", "base", "use", "image"}
+    assert not page.tags & {
+        "script",
+        "img",
+        "iframe",
+        "link",
+        "object",
+        "embed",
+        "form",
+        "base",
+        "use",
+        "image",
+    }
     assert not any(name.startswith("on") for name in page.attributes)
     assert "default-src 'none'" in html and "script-src" not in html
     assert not re.search(r"url\(|@import|https?:", html)
@@ -105,7 +116,9 @@ def test_confusion_and_curves_stand_only_where_they_were_measured():
 def test_seconds_stand_only_where_they_are_given():
     with_time = Page(render_run(a_run())).text
     assert "Seconds" in with_time and "3.5" in with_time
-    untimed = tuple(cost.__class__(cost.name, cost.tokens_in, None, cost.tokens_out) for cost in a_run().costs)
+    untimed = tuple(
+        cost.__class__(cost.name, cost.tokens_in, None, cost.tokens_out) for cost in a_run().costs
+    )
     assert "gives the same files" in Page(render_run(a_run(costs=untimed))).text
 
 

@@ -16,7 +16,17 @@ def plain(lines):
 
 @pytest.mark.parametrize(
     "source",
-    [SOURCE, "", "x = (", "'''never closed", "  bad\n indent\n  x", "a\tb", "if x:\n\ty = '<&>'\n", "π = 'é'\n", "\\"],
+    [
+        SOURCE,
+        "",
+        "x = (",
+        "'''never closed",
+        "  bad\n indent\n  x",
+        "a\tb",
+        "if x:\n\ty = '<&>'\n",
+        "π = 'é'\n",
+        "\\",
+    ],
 )
 def test_text_is_the_source_itself(source):
     assert plain(marked_lines(source)) == source

@@ -17,7 +17,9 @@ def reads(layers):
 
 
 def test_what_leaves_the_shape_alone_joins_the_block_before():
-    blocks = read_network(["Input(shape=(8, 8, 3))", "Conv2D(4, 3)", "BatchNormalization()", "ReLU()", "Dropout(0.2)"])
+    blocks = read_network(
+        ["Input(shape=(8, 8, 3))", "Conv2D(4, 3)", "BatchNormalization()", "ReLU()", "Dropout(0.2)"]
+    )
     assert [block.kind for block in blocks] == ["Input", "Conv2D"]
     assert blocks[1].after == ("BatchNormalization", "ReLU", "Dropout(0.2)")
     assert blocks[1].shape == (6, 6, 4)
@@ -39,7 +41,9 @@ def test_two_inputs_are_two_branches_that_a_concatenation_joins():
 
 
 def test_inputs_named_first_are_read_in_their_order():
-    blocks = read_network(["Input(shape=(16, 8))", "Input(shape=(5,))", "LSTM(4)", "Embedding(9, 2)", "Dot(axes=1)"])
+    blocks = read_network(
+        ["Input(shape=(16, 8))", "Input(shape=(5,))", "LSTM(4)", "Embedding(9, 2)", "Dot(axes=1)"]
+    )
     assert [(block.kind, block.reads) for block in blocks] == [
         ("Input", ()), ("LSTM", (0,)), ("Input", ()), ("Embedding", (2,)), ("Dot", (1, 3)),
     ]  # fmt: skip
@@ -85,7 +89,11 @@ def test_a_strided_projection_stands_beside_its_block():
 
 def test_equal_embeddings_stand_side_by_side():
     blocks = read_network(["Input(shape=(5,))", "Embedding(50, 8)", "Embedding(50, 8)", "Embedding(9, 8)"])
-    assert [(block.kind, block.times) for block in blocks] == [("Input", 1), ("Embedding", 2), ("Embedding", 1)]
+    assert [(block.kind, block.times) for block in blocks] == [
+        ("Input", 1),
+        ("Embedding", 2),
+        ("Embedding", 1),
+    ]
     assert blocks[2].reads == (0,)
 
 
