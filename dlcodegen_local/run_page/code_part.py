@@ -55,7 +55,7 @@ def code_part(page: RunPage) -> str:
         return "<p>No code was written.</p>"
     about = (
         "<p>Every segment has the colour of its origin, and says it. Where columns have the same code, one "
-        "cell stands for them; ▌ marks lines that the column to the left has not.</p>"
+        "cell stands for them; ▌ marks lines that no column to the left has.</p>"
     )
     return f"{about}{origins.legend()}{''.join(rounds)}{delivered}"
 
@@ -112,7 +112,7 @@ def _row(name: str, columns: Sequence[_Column], origins: Origins, ids: tuple[str
     cells, place = [], 0
     for body, group in groupby(columns, key=lambda column: column.bodies.get(name, "")):
         same = list(group)
-        before = columns[place - 1].bodies.get(name, "") if place else None
+        before = [column.bodies.get(name, "") for column in columns[:place]]
         cells.append(_cell(name, body, same, before, (origins, ids)))
         place += len(same)
     is_open = " open" if len(cells) > 1 or name in ("config", "model") else ""
@@ -142,7 +142,7 @@ def _cell(
     name: str,
     body: str,
     same: Sequence[_Column],
-    before: str | None,
+    before: Sequence[str],
     known: tuple[Origins, tuple[str, ...]],
 ) -> str:
     origins, ids = known
@@ -161,9 +161,9 @@ def _cell(
     return f'<div class="cell span{len(same)} {colour}"><ul class="who">{"".join(titles)}</ul>{code}</div>'
 
 
-def _code(body: str, before: str | None) -> str:
+def _code(body: str, before: Sequence[str]) -> str:
     shown, cut = body[:MAX_CELL_CHARS], len(body) - MAX_CELL_CHARS
-    new = _new_lines(before, shown)
+    new = frozenset.intersection(*(_new_lines(text, shown) for text in before)) if before else frozenset()
     lines = [
         f'<span class="l{" new" if number in new else ""}">{line or " "}</span>'
         for number, line in enumerate(marked_lines(shown))
@@ -175,10 +175,8 @@ def _cut_note(cut: int) -> str:
     return f'<p class="caution">{cut:,} more characters are not shown.</p>' if cut > 0 else ""
 
 
-def _new_lines(before: str | None, body: str) -> frozenset[int]:
-    """Return the numbers of the lines that the text before has not; empty where comparing would take long."""
-    if not before:
-        return frozenset()
+def _new_lines(before: str, body: str) -> frozenset[int]:
+    """Return the numbers of the lines that a text has not; none where comparing would take long."""
     old, new = before[:MAX_CELL_CHARS].split("\n"), body.split("\n")
     if max(len(old), len(new)) > _MAX_COMPARED_LINES:
         return frozenset()

@@ -12,6 +12,7 @@ from dlcodegen_local.run_page.origins import is_from
 from dlcodegen_local.sections import SECTION_NAMES
 
 _MAX_TERMS = 12
+_ORDER = "Those whose code can follow the plan come first, whatever their scores."
 
 
 def plan_part(page: RunPage) -> str:
@@ -76,7 +77,9 @@ def samples_part(page: RunPage) -> str:
     if not page.hits:
         return "<p>No sample was retrieved.</p>"
     cards = "".join(_card(number, hit, page) for number, hit in enumerate(page.hits, start=1))
-    return f'<div class="cards">{cards}</div>'
+    scores = [hit.score or 0.0 for hit in page.hits]
+    order = "" if scores == sorted(scores, reverse=True) else f"<p>{_ORDER}</p>"
+    return f'{order}<div class="cards">{cards}</div>'
 
 
 def _card(number: int, hit: PageHit, page: RunPage) -> str:

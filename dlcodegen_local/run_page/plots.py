@@ -107,7 +107,7 @@ def confusion_table(confusion: Sequence[Sequence[int]]) -> str:
         '<figure class="confusion"><figcaption>Confusion on the synthetic test items, true class by row, '
         f"predicted class by column: {right} of {total} right. Framed cells are right. {' '.join(notes)}"
         "</figcaption>"
-        f'<div class="scroll" tabindex="0"><table><tr><th>true ＼ predicted</th>{heads}</tr>{rows}'
+        f'<div class="scroll" tabindex="0"><table><tr><th>true ↓ predicted →</th>{heads}</tr>{rows}'
         "</table></div></figure>"
     )
 
