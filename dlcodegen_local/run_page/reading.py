@@ -263,7 +263,8 @@ def _costs(stages: Sequence[_Stage], is_portable: bool) -> tuple[StageCost, ...]
         tokens_in, tokens_out = tokens if len(tokens) == 2 else (None, None)
         read = None if is_portable else count_of(stage.timings.get("tokens_read"))
         kept = max(0, tokens_in - read) if tokens_in is not None and read is not None else None
-        taken = [number_of(stage.timings.get(name)) for name in _SECONDS]
+        wall = number_of(stage.timings.get("wall_s"))
+        taken = [wall] if wall is not None else [number_of(stage.timings.get(name)) for name in _SECONDS]
         known = [number for number in taken if number is not None]
         seconds = sum(known) if known and not is_portable else None
         if stage.name != "choice" and (seconds is not None or tokens_in is not None):

@@ -125,6 +125,8 @@ def test_costs_count_what_was_kept():
     assert (draft_cost.tokens_in, draft_cost.tokens_kept, draft_cost.tokens_out) == (100, 40, 20)
     assert draft_cost.seconds == 1.5 and costs["verify repair"].seconds == 9.0
     assert "choice" not in costs
+    timed = [(name, value, {**timings, "wall_s": 4.0}) for name, value, timings in STAGES]
+    assert {cost.seconds for cost in read_run(*recorded(timed), is_portable=False).costs} == {4.0}
 
 
 def test_timings_in_a_list_of_their_own_are_read():
