@@ -35,7 +35,8 @@ def _check(check: Check, page: RunPage) -> str:
     message = f"<p>{escaped(check.smoke.message)}</p>" if check.smoke.message else ""
     return (
         f"<li><h3>Check of {escaped(check.version)}</h3>"
-        f'<p class="marks">{marks}</p>{message}{_findings(check, page)}{_fields(check.fields)}</li>'
+        f'<p class="marks">{marks}</p>{message}{_findings(check, page)}{_fields(check.fields)}'
+        f"{_log(check.smoke.log) if check is not page.verification else ''}</li>"
     )
 
 
@@ -128,13 +129,15 @@ def smoke_part(page: RunPage) -> str:
         "predicts, not how well it learns.</p>"
     )
     figures = f'<div class="plots">{plots}</div>' if plots else "<p>It reported no curve.</p>"
-    log = (
-        f'<details open><summary>The end of its output</summary><pre tabindex="0">{escaped_block(smoke.log)}'
-        "</pre></details>"
-        if smoke.log
-        else ""
-    )
-    return f'<p class="marks">{state}</p>{about}{figures}{_measures(smoke)}{log}'
+    return f'<p class="marks">{state}</p>{about}{figures}{_measures(smoke)}{_log(smoke.log)}'
+
+
+def _log(log: str) -> str:
+    """Return the end of what a failed run put out."""
+    if not log:
+        return ""
+    shown = f'<pre tabindex="0">{escaped_block(log)}</pre>'
+    return f"<details><summary>The end of its output</summary>{shown}</details>"
 
 
 def _measures(smoke: SmokeRun) -> str:

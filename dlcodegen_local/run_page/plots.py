@@ -17,7 +17,11 @@ _COLOURS = 6
 def loss_curve(batch_losses: Sequence[float]) -> str:
     """Draw the loss of every batch; "" for fewer than two."""
     values = [value for value in batch_losses if math.isfinite(value)][:MAX_POINTS]
-    return _curves("Loss, batch by batch", "batch", {"training": values}) if len(values) > 1 else ""
+    return (
+        _curves("Loss after every batch, as the framework reports it", "batch", {"training": values})
+        if len(values) > 1
+        else ""
+    )
 
 
 def history_curves(history: Mapping[str, Sequence[float]]) -> str:

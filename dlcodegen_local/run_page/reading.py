@@ -69,6 +69,7 @@ class _Story:
 
 def read_run(record: Mapping[str, Any], read: Read, *, is_portable: bool) -> RunPage:
     """Return the page's input; `read` returns the value that an object's name stands for, or None."""
+    record = table_of(record)
     inputs = table_of(record.get("inputs"))
     stages = _stages(record, read)
     story = _told(stages, is_portable)

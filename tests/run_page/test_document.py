@@ -108,7 +108,10 @@ def test_verdict_says_what_came_of_it():
 
 def test_confusion_and_curves_stand_only_where_they_were_measured():
     text = Page(render_run(a_run())).text
-    assert "5 of 6 right" in text and "Loss, batch by batch: training from 3 to 1" in text
+    assert (
+        "5 of 6 right" in text
+        and "Loss after every batch, as the framework reports it: training from 3 to 1" in text
+    )
     bare = Page(render_run(RunPage("id", "wish"))).text
     assert "The program was not run." in bare and "Confusion" not in bare
 

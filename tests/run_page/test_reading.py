@@ -1,6 +1,8 @@
 """What a run leaves, read into a page: of either form, whole or damaged."""
 
 import json
+import os
+from random import Random
 
 import pytest
 
@@ -177,6 +179,32 @@ def test_anything_may_stand_in_a_record(value):
         }
         html = page_of_record({**record, "timings": value, "versions": value}, lambda _: value)
         assert Page(html).wrong == []
+
+
+def mutated(value, random):
+    """Return a JSON value in which some part is another thing."""
+    if random.random() < 0.08:
+        return random.choice(
+            [None, True, -1, 10**400, 1e308, float("nan"), "", EVIL, [], {}, [None], {"": 0}]
+        )
+    if isinstance(value, dict):
+        kept = {key: mutated(item, random) for key, item in value.items() if random.random() > 0.03}
+        return kept | ({EVIL: EVIL} if random.random() < 0.03 else {})
+    if isinstance(value, list):
+        return [mutated(item, random) for item in value for _ in range(random.choice([0, 1, 1, 1, 1, 2]))]
+    return value
+
+
+def test_mutated_records_make_whole_pages():
+    count = int(os.environ.get("DLCODEGEN_FUZZ_COUNT", "60"))
+    record, read = recorded()
+    values = {row["object"]: json.loads(json.dumps(read(row["object"]))) for row in record["stages"]}
+    for seed in range(count):
+        random = Random(seed)
+        changed = {name: mutated(value, random) for name, value in values.items()}
+        html = page_of_record(mutated(record, random) or {}, changed.get)
+        assert Page(html).wrong == [], seed
+        assert "<script" not in html and len(html) < 1_000_000
 
 
 def test_lost_objects_are_said_to_be_lost():
