@@ -24,7 +24,7 @@ from dlcodegen_local.sections import REQUIRED_FUNCTIONS
 from dlcodegen_local.verification.report import Finding, SmokeResult
 from dlcodegen_local.verification.sandbox import Limits, Sandbox, SandboxResult, interpreter_paths
 from dlcodegen_local.verification.shapes import explain_shape, planned_shape
-from dlcodegen_local.verification.smoke_driver import RESULT
+from dlcodegen_local.verification.smoke_driver import RESULT, WATCH
 
 SMOKE_LIMITS = Limits()
 SCRIPT_MODULE = "project"
@@ -34,7 +34,7 @@ _MODULES = ("config", "model", "train", "evaluate", "predict")
 _PROBE_TIMEOUT_S = 30
 _FACTS = (
     *("stage", "train", "loss", "loss_history", "metrics"),
-    *("prediction_shape", "parameters", "saved", "versions"),
+    *("prediction_shape", "parameters", "saved", "versions", "batch_losses", "history", "confusion"),
 )
 _SIGNAL_EXITS = (134, 137, 139)  # abort, kill, segmentation fault
 _OUT_OF_MEMORY = re.compile(r"MemoryError|ResourceExhausted|OOM when|[Oo]ut of memory|can't allocate memory")
@@ -196,6 +196,7 @@ def _run_driver(
         for name, content in files.items():
             (work / name).write_bytes(content)
         (work / _DRIVER).write_bytes(Path(__file__).with_name("smoke_driver.py").read_bytes())
+        (work / f"{WATCH}.py").write_bytes(Path(__file__).with_name("smoke_watch.py").read_bytes())
         (work / "request.json").write_text(json.dumps(request), encoding="utf-8")
         result = sandbox.run(
             [str(python.absolute()), _DRIVER],

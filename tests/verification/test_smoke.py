@@ -96,6 +96,22 @@ def run(source: str, plan: Plan | None = PLAN, **limits: float) -> SmokeResult:
     return smoke_run(source, python=Path(sys.executable), sandbox=sandbox(), plan=plan, limits=bounds)
 
 
+def test_a_run_says_whose_class_was_taken_for_whose() -> None:
+    source = PROJECT.replace(
+        'return np.load(Path(config.data_dir) / "x.npy")',
+        "return np.zeros((8, 3)), np.array([0, 1] * 4)",
+    ).replace('"loss": float(len(features))', '"loss": 1.0')
+    source = source.replace("return load_data(config)[:4, :2]", "return np.eye(2)[[0, 1, 0, 1, 0, 1, 1, 0]]")
+    source = source.replace('{"accuracy": 0.5}', '{"accuracy": 0.75}')
+    result = run(source)
+    assert result.ok is True, result
+    assert result.facts["confusion"] == [[3, 1], [1, 3]]
+    doubtful = run(source.replace('{"accuracy": 0.75}', '{"accuracy": 0.25}'))
+    assert doubtful.ok is True and "confusion" not in doubtful.facts, (
+        "it has not the accuracy that was reported"
+    )
+
+
 def test_honest_project_passes() -> None:
     result = run(PROJECT)
     assert result.ok is True, result
