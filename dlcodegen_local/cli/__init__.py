@@ -24,6 +24,7 @@ _COMMANDS = {
     "verify": "Check a project: static findings, plan compliance, smoke run.",
     "evaluate": "Score predictions of any system; run the paper's tables.",
     "pool": "Take in, list, check and export a team's own samples.",
+    "runs": "List, show, resume, repeat, compare and purge runs.",
     "models": "List, describe and compare the planner and the code models.",
     "bundle": "Make, check and install everything for a machine that has nothing.",
     "doctor": "Say what works here, what does not, and what mends it.",
