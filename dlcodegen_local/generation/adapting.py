@@ -124,6 +124,7 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
     fits = relabelled is not None or _are_alike(present, wanted)
     fits = fits and (made_of == PLANNED or _serves_any_model(bodies, own_model))
     fits = fits and (present == SINGLE or _has_classes_of(sections, expected))
+    fits = fits and _has_columns_of(sections, expected)
     return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits, floor)
 
 
@@ -175,6 +176,19 @@ def _has_classes_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
     own = config_defaults(sections.bodies.get("config", "")).get("num_classes")
     is_fixed = "num_classes" not in config_uses(sections.bodies.get("data", ""))
     return not (is_fixed and own) or expected.get("num_classes", own) >= own
+
+
+def _has_columns_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
+    """Tell whether the synthetic rows have the columns expected, where the code that writes them fixes it."""
+    own = config_defaults(sections.bodies.get("config", "")).get("num_features")
+    data = sections.bodies.get("data", "")
+    makers = [
+        ast.get_source_segment(data, node) or ""
+        for node in getattr(parse_module(data), "body", [])
+        if isinstance(node, ast.FunctionDef) and node.name == "make_synthetic"
+    ]
+    is_fixed = bool(makers) and "num_features" not in config_uses(makers[0])
+    return not (is_fixed and own) or expected.get("num_features", own) == own
 
 
 def _showing_every_class(data: str) -> str:

@@ -224,3 +224,9 @@ def test_the_sample_that_can_follow_the_plan_comes_first():
     assert best.provenance["model"] == "sample:classes+plan" and best.bases["train"] == "sample:classes"
     assert by_ability([None, best]) == [0, 1]
     assert follow(replace(samples[0], source="x = 1"), "", OTHER_PLAN, FLOOR) is None
+
+
+def test_a_sample_whose_synthetic_rows_have_fixed_columns_follows_no_plan_of_others():
+    fixed = Sections.parse(TABLE.replace("np.zeros((config.num_features,))", "np.zeros((4,))"))
+    assert not adapt(fixed, PLAN, OTHER_PLAN, FLOOR).fits
+    assert adapt(Sections.parse(TABLE), PLAN, OTHER_PLAN, FLOOR).fits
