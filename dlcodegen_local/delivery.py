@@ -18,6 +18,7 @@ from dlcodegen_local.outcome import Outcome, Reporter
 from dlcodegen_local.pipeline import Engines, generate, run_inputs
 from dlcodegen_local.project.layouts import render_project
 from dlcodegen_local.run_order import Order
+from dlcodegen_local.run_page import page_of_outcome
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.runs.objects import read_regular
 from dlcodegen_local.runs.schema import run_id_of
@@ -65,8 +66,9 @@ def deliver(order: Order, engines: Engines, paths: Paths, reporter: Reporter) ->
 
 def project_files(order: Order, outcome: Outcome, record: RunRecord) -> dict[str, str]:
     """Return the files of the project: paths to texts, without a clock."""
-    project = outcome.project(order.request.requirement, record.summary())
-    return render_project(project, order.layout)
+    summary = record.summary()
+    files = render_project(outcome.project(order.request.requirement, summary), order.layout)
+    return files | {".dlcodegen/report.html": page_of_outcome(outcome, summary, record.value_of)}
 
 
 def check_output(output: Path, run_id: str) -> None:

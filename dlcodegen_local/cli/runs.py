@@ -39,20 +39,36 @@ def list_command(json: bool) -> int:
 
 @command.command("show")
 @click.argument("run_id", metavar="ID")
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path), help="Write a page for the browser to this file, too."
+)
 @options.json_flag
-def show_command(run_id: str, json: bool) -> int:
+def show_command(run_id: str, page: Path | None, json: bool) -> int:
     """Show what a run was asked, what its stages did, and what came of it.
 
-    With --json, every prompt and every answer, too.
+    With --json, every prompt and every answer, too. The page needs no network.
     """
     store = _store()
     found = store.find(run_id)
     run = store.load(found)
+    if page is not None:
+        _write_page(page, run)
     if json:
         options.print_json(run_table(run, store.row(found).status))
     else:
         click.echo("\n".join(show_lines(run, store.row(found).status)))
     return 0
+
+
+def _write_page(page: Path, run: "Run") -> None:
+    from dataclasses import asdict
+
+    from dlcodegen_local.durable import check_new_file, write_file
+    from dlcodegen_local.run_page import page_of_record
+
+    check_new_file(page)
+    values = {stage.object: stage.value for stage in run.stages}
+    write_file(page, page_of_record(asdict(run.record), values.get), private=True)
 
 
 @command.command("resume")
