@@ -83,7 +83,8 @@ def load_data(config: Config):
     files = [(path, label) for label, topic in enumerate(topics) for path in sorted(topic.glob("*.txt"))]
     order = np.random.default_rng(config.seed).permutation(len(files))
     texts = [files[i][0].read_text(encoding="utf-8") for i in order]
-    labels = keras.utils.to_categorical([files[i][1] for i in order], config.num_classes)
+    numbers = np.array([files[i][1] for i in order], dtype="int32")
+    labels = keras.utils.to_categorical(numbers, config.num_classes)
     first, second = int(0.75 * len(texts)), int(0.875 * len(texts))
     return (
         (texts[:first], labels[:first]),

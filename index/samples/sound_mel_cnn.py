@@ -95,7 +95,8 @@ def load_data(config: Config):
         raise FileNotFoundError(f"{root}: expected {config.num_classes} folders of .wav files, one per class")
     pairs = [(path, label) for label, folder in enumerate(folders) for path in sorted(folder.glob("*.wav"))]
     clips = np.stack([read_wav(path, config) for path, _ in pairs])
-    labels = keras.utils.to_categorical([label for _, label in pairs], config.num_classes)
+    numbers = np.array([label for _, label in pairs], dtype="int32")
+    labels = keras.utils.to_categorical(numbers, config.num_classes)
     order = np.random.default_rng(config.seed).permutation(len(pairs))
     bounds = [int(0.7 * len(pairs)), int(0.85 * len(pairs))]
     return tuple((clips[rows], labels[rows]) for rows in np.split(order, bounds))
