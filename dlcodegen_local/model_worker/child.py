@@ -166,10 +166,11 @@ def open_model(request: Message, source: str, beat: Callable[[], None]) -> Any:
 
 
 def complete(llm: "LoadedLLM", link: Link, request: Message) -> Any:
-    """Answer a prompt; asks after every line whether to go on, where that is wanted."""
+    """Answer a prompt; after every line a known judge, or the other side, says whether to go on."""
     from dataclasses import asdict
 
     from dlcodegen_local.generation.llm import Prompt, Sampling
+    from dlcodegen_local.model_worker.values import JUDGES
 
     shown = _Shown(link) if request["shown"] else None
     asked = 0
@@ -183,10 +184,9 @@ def complete(llm: "LoadedLLM", link: Link, request: Message) -> Any:
         asked = len(text)
         return bool(link.receive()["hopeless"])
 
-    sampling = Sampling(
-        **{**request["sampling"], "stop": tuple(request["sampling"]["stop"])},
-        is_hopeless=is_hopeless if request["asked"] else None,
-    )
+    given = {**request["sampling"], "stop": tuple(request["sampling"]["stop"])}
+    judge = is_hopeless if request["judge"] == "caller" else JUDGES.get(request["judge"])
+    sampling = Sampling(**given, is_hopeless=judge)
     completion = llm.complete(Prompt(*request["prompt"]), sampling=sampling, on_progress=shown)
     if shown:
         shown.flush()
