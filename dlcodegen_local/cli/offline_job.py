@@ -56,6 +56,7 @@ def job_steps(sample: str, *, smoke: bool) -> Iterator[tuple[str, ...]]:
     shutil.copy(sample, "programs/a.py")
     yield ("evaluate", "code", "--predictions", "programs", "--references", "programs")
     yield ("models", "list")
+    yield ("runs", "list")
     yield ("doctor",)
 
 
