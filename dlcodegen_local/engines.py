@@ -73,7 +73,8 @@ def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":
     """
     from dlcodegen_local.verification.sandbox import find_sandbox
 
-    admit_run()
+    if config.run:
+        admit_run()
     return find_sandbox(config.sandbox)
 
 

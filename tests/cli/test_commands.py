@@ -22,9 +22,7 @@ LEAVES = (
     ("evaluate", "leaks"),
     ("evaluate", "human"),
     *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
-    ("models", "list"),
-    ("models", "info"),
-    ("models", "bench"),
+    *(("models", leaf) for leaf in ("list", "import", "info", "verify", "remove", "bench")),
     ("doctor",),
     *(("evaluate", table) for table in ("table2", "table4", "table5", "fig4", "fig5")),
 )
