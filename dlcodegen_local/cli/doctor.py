@@ -162,7 +162,7 @@ def _samples(paths: Paths) -> str:
 def _sandbox() -> str:
     from dlcodegen_local.engines import find_smoke_sandbox
 
-    return f"{find_smoke_sandbox(VerificationConfig()).name}, probed"
+    return f"{find_smoke_sandbox(VerificationConfig(run=False)).name}, probed"
 
 
 def _network_guard() -> Check:

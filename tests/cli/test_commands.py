@@ -23,9 +23,7 @@ LEAVES = (
     ("evaluate", "human"),
     *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
     *(("runs", leaf) for leaf in ("list", "show", "resume", "replay", "diff", "purge")),
-    ("models", "list"),
-    ("models", "info"),
-    ("models", "bench"),
+    *(("models", leaf) for leaf in ("list", "import", "info", "verify", "remove", "bench")),
     ("doctor",),
     *(("evaluate", table) for table in ("table2", "table4", "table5", "fig4", "fig5")),
 )
