@@ -53,6 +53,7 @@ class RunRecord:
         self._state = state
         self._objects = ObjectStore(state)
         self._done_now: list[Mapping[str, Any]] = []
+        self._values: dict[str, Any] = {}
         self._record = Record(run_id_of(inputs), dict(inputs), order=order, versions=_versions())
         self._close = self._lock(on_wait)
         before = self._earlier() if self._close else None
@@ -98,6 +99,7 @@ class RunRecord:
             self.notes.append(f"what was stored of stage {name} is damaged: it is done anew")
             return None
         self._record = replace(self._record, stages=(*self._record.stages, entry))
+        self._values[entry.object] = value
         self._since = time.monotonic()
         return result
 
@@ -119,6 +121,7 @@ class RunRecord:
         took = round(time.monotonic() - self._since, 3)
         entry = StageEntry(name, object_name(value), key, {**timings, "wall_s": took})
         self._record = replace(self._record, stages=(*self._record.stages, entry))
+        self._values[entry.object] = value
         self._done_now.append({"name": name, **timings})
         with store_lock(self._state, alone=False):
             self._keep(lambda: self._objects.put(value))
@@ -144,6 +147,10 @@ class RunRecord:
             with contextlib.suppress(OSError):
                 RunStore(self._state).sweep()
         self._release()
+
+    def value_of(self, digest: str) -> Any | None:
+        """Return what a stage of this run read and wrote, by its object's name; None where there is none."""
+        return self._values.get(digest)
 
     def summary(self) -> dict[str, Any]:
         """Return the part that the same inputs give again: no clock, no machine."""

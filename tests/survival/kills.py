@@ -1,4 +1,4 @@
-"""Kill a run, or let its disk fail, at every call on its own files; then go on with it, and compare every byte.
+"""Kill a run, or let its disk fail, at every call on its own files; go on with it, and compare every byte.
 
 `python -m tests.survival.kills --kills 500 --faults 300 --moments 100` prints one JSON object: how many there
 were, and what went wrong. Needs strace. A killed run is gone on with, and killed again at a later call, until
@@ -7,6 +7,7 @@ to its end.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -114,10 +115,8 @@ class Proof:
             pid = self.stand.start(place, self._next(place))
             self.stand.let_go()
             time.sleep(rng.uniform(0, longest))
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             answer = self.stand.wait(place)
             if answer.code == -signal.SIGKILL:
                 done += 1
@@ -127,6 +126,10 @@ class Proof:
                 self._judge(answer, place, "after random moments")
                 place = self.stand.place("timed", self._warm)
 
+    def _blame(self, text: str) -> None:
+        self.wrong.append(text)
+        print(text, file=sys.stderr, flush=True)
+
     def _next(self, place: Path) -> tuple[str, ...]:
         """Return the command that goes on with what lies at a place."""
         if _has_record(place):
@@ -135,10 +138,12 @@ class Proof:
 
     def _check(self, place: Path, label: str) -> None:
         """Look at what a killed run left, then go on with a copy of it to the end."""
+        if self._checked % 20 == 0:
+            print(label, sum(self.counts.values()), file=sys.stderr, flush=True)
         left = tree(place / "out")
         half = {name for name in left if name.startswith("project/")}
         if half and {name: left[name] for name in half} != self.project:
-            self.wrong.append(f"{label}: a project that is not whole")
+            self._blame(f"{label}: a project that is not whole")
         self._check_state(place, label)
         self._checked += 1
         if self._checked % self._ended_every:
@@ -163,31 +168,31 @@ class Proof:
                 store = ObjectStore(state)
                 for entry in record.stages:
                     if store.get(entry.object) is None:
-                        self.wrong.append(f"{label}: stage {entry.name} is recorded and not stored")
+                        self._blame(f"{label}: stage {entry.name} is recorded and not stored")
 
     def _judge(self, answer: Answer, place: Path, label: str, *, is_last: bool = False) -> None:
         """Note what is wrong with a run that ended by itself."""
         if "Traceback" in answer.stderr or answer.code not in _CODES:
-            self.wrong.append(f"{label}: exit code {answer.code}: {answer.stderr[-600:]}")
+            self._blame(f"{label}: exit code {answer.code}: {answer.stderr[-600:]}")
         elif (
             answer.code and len([li for li in answer.stderr.splitlines() if li.startswith("dlcodegen:")]) != 1
         ):
-            self.wrong.append(f"{label}: exit code {answer.code} without its line")
+            self._blame(f"{label}: exit code {answer.code} without its line")
         found = tree(place / "out")
         if answer.code == 0 or is_last:
             if answer.code or found != self.project:
                 changed = sorted(n for n in {*found, *self.project} if found.get(n) != self.project.get(n))
-                self.wrong.append(f"{label}: other bytes in {changed[:3]}: {answer.stderr[-300:]}")
+                self._blame(f"{label}: other bytes in {changed[:3]}: {answer.stderr[-300:]}")
         elif any(name.startswith("project/") for name in found):
-            self.wrong.append(f"{label}: a failed run left a project")
+            self._blame(f"{label}: a failed run left a project")
         if not is_last:
             return
         if left := [path for path in place.rglob("*") if path.name.startswith(".tmp-")]:
-            self.wrong.append(f"{label}: left behind: {left[0].relative_to(place)}")
+            self._blame(f"{label}: left behind: {left[0].relative_to(place)}")
         if self.counts["searched"] * 5 <= sum(self.counts.values()):
             self.counts["searched"] += 1
             if self.stand.run(place, self._search).stdout != self.hits:
-                self.wrong.append(f"{label}: the index finds something else")
+                self._blame(f"{label}: the index finds something else")
 
 
 def _has_record(place: Path) -> bool:
@@ -215,22 +220,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dlcodegen-survival-") as folder:
         proof = Proof(Stand(Path(folder), options.model), options.ended_every)
-        cold_kills = options.kills // 4
-        if options.kills:
-            sites = proof.sites(_KILLED_AT)
-            proof.counts["calls of a run on its own files"] = len(sites)
-            proof.kill_at(around(sites, rng), options.kills - cold_kills)
-            proof.kill_at(around(proof.sites(_KILLED_AT, cold=True), rng), cold_kills, cold=True)
-        if options.faults:
-            early = options.faults // 3
-            proof.fail_at(around(proof.sites(_FAILING), rng), early)
-            proof.fail_at(around(proof.sites(_FAILING, late=True), rng), options.faults - early, late=True)
-        if options.moments:
-            proof.kill_any_time(options.moments, rng)
-        proof.stand.close()
+        try:
+            _prove(proof, options, rng)
+        finally:
+            print(json.dumps(dict(proof.counts)), file=sys.stderr)
+            proof.stand.close()
     seconds = round(time.monotonic() - began)
     print(json.dumps({"counts": dict(proof.counts), "wrong": proof.wrong, "seconds": seconds}, indent=1))
     return 1 if proof.wrong else 0
+
+
+def _prove(proof: Proof, options: argparse.Namespace, rng: random.Random) -> None:
+    if options.kills:
+        cold_kills = options.kills // 4
+        sites = proof.sites(_KILLED_AT)
+        proof.counts["calls of a run on its own files"] = len(sites)
+        proof.kill_at(around(sites, rng), options.kills - cold_kills)
+        proof.kill_at(around(proof.sites(_KILLED_AT, cold=True), rng), cold_kills, cold=True)
+    if options.faults:
+        early = options.faults // 3
+        proof.fail_at(around(proof.sites(_FAILING), rng), early)
+        proof.fail_at(around(proof.sites(_FAILING, late=True), rng), options.faults - early, late=True)
+    if options.moments:
+        proof.kill_any_time(options.moments, rng)
 
 
 if __name__ == "__main__":

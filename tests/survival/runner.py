@@ -1,7 +1,7 @@
 """A warm process that runs the command line in forked children: a run without the second of its imports.
 
-`python -m tests.survival.runner` reads JSON lines from stdin: `{"arguments", "environment", "folder"}` forks a
-child that waits, and answers `{"pid"}`; any line then lets it go, and the answer is `{"status"}`, as of
+`python -m tests.survival.runner` reads JSON lines from stdin: `{"arguments", "environment", "folder"}` forks
+a child that waits, and answers `{"pid"}`; any line then lets it go, and the answer is `{"status"}`, as of
 `os.waitpid`. What the child prints goes to `stdout` and `stderr` in the folder.
 """
 

@@ -1,4 +1,4 @@
-"""Where runs are killed: a model, a plan and a pool so small that a run takes a second, and what it must come to."""
+"""Where runs are killed: a model, a plan and a pool so small that a run takes a second."""
 
 import json
 import os
