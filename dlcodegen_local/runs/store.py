@@ -175,7 +175,10 @@ class RunStore:
             names: Collection[str] = os.listdir(self._state / "runs")
         except OSError:
             return []
-        return sorted(name for name in names if is_run_id(name))
+        # a run that was ended before its record was written has not begun
+        return sorted(
+            name for name in names if is_run_id(name) and os.path.lexists(self._folder(name) / "record.json")
+        )
 
     def _folder(self, run_id: str) -> Path:
         return self._state / "runs" / run_id
