@@ -270,6 +270,7 @@ class WorkerLLM(CodeLLM):
             raise ImportError(str(message["missing"]), name=str(message["missing"]))
         walls = message.get("ready")
         if not isinstance(walls, dict):
+            _outcome(channel, message)  # raises what it says
             raise channel.broken()
         self.gaps = missing_walls(bool(walls.get("landlock")), bool(walls.get("sealed")))
 
