@@ -105,6 +105,9 @@ def main(load: Load, operations: Mapping[str, Operation]) -> None:
     except ImportError as exc:
         link.send({"missing": exc.name or "llama_cpp"})
         return
+    except DlcodegenError as exc:
+        link.send(_error(exc))
+        return
     is_sealed = confinement.seal()
     link.send({"ready": {"landlock": landlock, "sealed": is_sealed}})
     llm: LoadedLLM | None = None
@@ -119,11 +122,15 @@ def main(load: Load, operations: Mapping[str, Operation]) -> None:
                 assert llm is not None
                 answer = operations[name](llm, link, request)
         except DlcodegenError as exc:
-            link.send({"error": [type(exc).__name__, exc.message, exc.hint]})
+            link.send(_error(exc))
         except Exception as exc:
             link.send({"failed": f"{type(exc).__name__}: {exc}"})
         else:
             link.send({"answer": answer})
+
+
+def _error(exc: DlcodegenError) -> Message:
+    return {"error": [type(exc).__name__, exc.message, exc.hint]}
 
 
 def load_model(request: Message, source: str, beat: Callable[[], None]) -> "LoadedLLM":

@@ -231,7 +231,7 @@ class WorkerLLM(CodeLLM):
         return channel
 
     def _started(self) -> Channel:
-        packages = [*filter(None, sys.path), str(Path(__file__).parents[2])]
+        packages = [*map(os.path.abspath, filter(None, sys.path)), str(Path(__file__).resolve().parents[2])]
         environment = {**model_environment(), "PYTHONPATH": os.pathsep.join(dict.fromkeys(packages))}
         memory_bytes = available_bytes() + _SPARE_BYTES
         return Channel(self._command, environment, self._slot.descriptor, memory_bytes)
@@ -270,6 +270,7 @@ class WorkerLLM(CodeLLM):
             raise ImportError(str(message["missing"]), name=str(message["missing"]))
         walls = message.get("ready")
         if not isinstance(walls, dict):
+            _outcome(channel, message)  # raises what it says
             raise channel.broken()
         self.gaps = missing_walls(bool(walls.get("landlock")), bool(walls.get("sealed")))
 

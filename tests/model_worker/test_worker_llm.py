@@ -173,6 +173,7 @@ def test_it_is_left_alone_when_it_ends_again_and_again(tiny_gguf):
     ("mode", "start_s", "loading_s", "message"),
     [
         ("does not start", 30, 30, r"does not start \(exit code 3\)"),
+        ("has no code for this processor", 30, 30, "the library holds no code"),
         ("is not ready", 1, 30, r"does not start \(it did nothing for 1 s\)"),
         ("crashes at load", 30, 30, r"made llama\.cpp stop .*tiny\.gguf \(SIGSEGV\)"),
         ("hangs at load", 30, 1, r"made llama\.cpp stop .*did nothing"),
