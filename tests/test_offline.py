@@ -52,6 +52,10 @@ def test_local_sockets_are_not_counted(tmp_path):
     assert calls_of(tmp_path, "import socket\nsocket.socketpair()\nsocket.socket(socket.AF_UNIX)") == []
 
 
+def test_without_strace_nothing_counts_as_watched(tmp_path):
+    assert network_calls(tmp_path, [sys.executable, "-c", OWN], traced=False) is None
+
+
 @pytest.mark.parametrize(
     "line",
     [
