@@ -47,7 +47,8 @@ def test_a_planted_leak_is_counted_even_where_the_guard_refuses_it(tmp_path, gua
 
 @needs_strace
 def test_a_leak_beside_a_command_is_counted_when_the_command_has_ended(tmp_path):
-    job = "from dlcodegen_local.cli.offline_job import exit_code_of\nassert exit_code_of(('models', 'list')) == 0\n"
+    job = "from dlcodegen_local.cli.offline_job import exit_code_of\n"
+    job += "assert exit_code_of(('models', 'list')) == 0\n"
     assert calls_of(tmp_path, job) == []
     assert calls_of(tmp_path, job + LATE)
 
