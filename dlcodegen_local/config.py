@@ -220,6 +220,11 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
     return settings
 
 
+def program_path() -> str:
+    """Return the folders in which programs are looked for."""
+    return os.environ.get("PATH", os.defpath)
+
+
 def terminal_editor() -> str:
     """Return the user's editor command: `$VISUAL`, `$EDITOR`, else vi."""
     return os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
