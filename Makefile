@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint bench prove-offline prove-plans fuzz setup setup-dev check-pool clean
+PYTHON_VERSION ?= $(shell $(PYTHON) -c 'print("%d.%d" % __import__("sys").version_info[:2])')
+WITH ?= keras
+
+.PHONY: demo test lint bench wheels prove-bundle prove-offline prove-plans fuzz setup setup-dev check-pool clean
 
 demo: setup
 	test -e violence-classifier || $(BIN)/dlcodegen generate "Build a model to classify images as violence or non-violence using deep learning" -o violence-classifier
@@ -34,9 +37,9 @@ bench: setup-dev
 	$(BIN)/python -m tests.benchmarks.stages --random build/benchmarks/random.gguf
 	$(BIN)/python -m tests.benchmarks.scoring
 
-# The count of network calls, with a minute of idling after each command.
-prove-offline: setup-dev
-	DLCODEGEN_TEST_IDLE_S=60 $(BIN)/python -m pytest tests/test_offline.py
+# The count of network calls of the whole job, with a minute of idling after it.
+prove-offline: setup
+	$(BIN)/dlcodegen doctor --prove-offline
 
 # Any logits whatever give a valid plan: 10,000 of them, some minutes.
 prove-plans: setup-dev
@@ -47,6 +50,16 @@ prove-plans: setup-dev
 SECONDS ?= 120
 fuzz: setup-dev
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# The wheels of a bundle, for PLATFORM (else this machine's), PYTHON_VERSION and WITH (keras, torch or none): the one step
+# of a bundle that asks the package index. Builds llama.cpp for every instruction set: 25 minutes on two cores, once.
+wheels: setup
+	$(BIN)/python -m export.wheels build/wheels --python $(PYTHON_VERSION) $(addprefix --platform ,$(PLATFORM)) $(addprefix --with ,$(filter-out none,$(WITH)))
+
+# A bundle that is made here, and checked, installed and used without network, home and pip cache.
+prove-bundle: wheels
+	$(BIN)/python -m tests.bundle.proof build/wheels $(addprefix --with ,$(WITH))
+	$(BIN)/python -m tests.bundle.kills --count 100
 
 setup: $(VENV)/.installed
 

@@ -14,20 +14,39 @@ from typing import Any, Literal
 
 from dlcodegen_local.errors import ConfigError
 
+# Each is read by a library when it loads: those of our own first, then those of trackers and data
+# libraries that a team's environment may bring into a smoke run, then the C library's name look-up.
 OFFLINE_ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
+    "HF_EVALUATE_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "WANDB_MODE": "disabled",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "CLEARML_OFFLINE_MODE": "1",
+    "NEPTUNE_MODE": "offline",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+    "ANONYMIZED_TELEMETRY": "False",
+    "NO_GCE_CHECK": "true",
+    "OTEL_SDK_DISABLED": "true",
     "PIP_NO_INDEX": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "SYSTEMD_NSS_RESOLVE_NETWORK": "0",
 }
 # Idle threads of llama.cpp that spin take the time of those that work on a busy machine.
 THREADING_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 MACHINE_POLICY = Path("/etc/dlcodegen/policy.toml")
 MAX_REQUIREMENT_BYTES = 20_000
+# All that a model's process gets of the environment: how threads of llama.cpp work.
+_MODEL_VARIABLES = ("GGML_", "GOMP_", "LD_LIBRARY_PATH", "OMP_")
 
 
 @dataclass(frozen=True)
@@ -88,11 +107,15 @@ class GenerationConfig:
 
 @dataclass(frozen=True)
 class VerificationConfig:
-    """Set verification: a draft under `min_compliance` does not stand for its plan."""
+    """Set verification: a draft under `min_compliance` does not stand for its plan.
+
+    `unsafe_run` runs a project without a sandbox where this machine has none.
+    """
 
     run: bool = True
     python: Path = field(default_factory=lambda: Path(sys.executable))
     sandbox: str | None = None
+    unsafe_run: bool = False
     min_compliance: float = 0.8
     timeout_s: float = 300.0
 
@@ -105,6 +128,14 @@ def prepare_environment() -> None:
     os.environ.update(OFFLINE_ENVIRONMENT)
     for name, value in THREADING_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def model_environment() -> dict[str, str]:
+    """Return the environment of the process that a code model runs in."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(_MODEL_VARIABLES)}
+    # numpy's threads would stand outside a filter that the process loads later; nothing there needs them.
+    single = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "GGML_NO_BACKTRACE": "1"}
+    return {**kept, **OFFLINE_ENVIRONMENT, **single, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def find_paths() -> Paths:

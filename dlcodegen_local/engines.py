@@ -15,6 +15,7 @@ from dlcodegen_local.config import (
     VerificationConfig,
     find_paths,
 )
+from dlcodegen_local.errors import SandboxError
 
 if TYPE_CHECKING:
     from dlcodegen_local.generation.llm import CodeLLM
@@ -52,30 +53,55 @@ def load_index(config: RetrievalConfig, notify: Callable[[str], None]) -> "Sampl
 
 
 def load_code_model(config: GenerationConfig, notify: Callable[[str], None]) -> "CodeLLM":
-    """Load the code model of a GGUF file; `notify` gets a line where that takes long.
+    """Load the code model of a GGUF file into a confined process.
+
+    `notify` gets a line where that takes long, and one for each wall that this machine cannot give.
 
     Raises:
         ArtifactError: it is missing, damaged, or too large for this machine.
     """
-    from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
     from dlcodegen_local.generation.pace import ModelCache
+    from dlcodegen_local.model_worker.worker_llm import WorkerLLM
 
     admit_code_model(config.model)
     cache = ModelCache(find_paths().cache, notify)
-    return LlamaCppLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads, cache=cache)
+    llm = WorkerLLM(config.model, n_ctx=config.n_ctx, n_threads=config.threads, cache=cache)
+    for gap in llm.gaps:
+        notify(gap)
+    return llm
 
 
 def find_smoke_sandbox(config: VerificationConfig) -> "Sandbox":
-    """Return the sandbox that this machine can start.
+    """Return the sandbox that this machine can start; with `unsafe_run`, one without walls where it has none.
 
     Raises:
         SandboxError: there is none.
     """
-    from dlcodegen_local.verification.sandbox import find_sandbox
+    from dlcodegen_local.verification.sandbox import NO_WALLS, find_sandbox
 
     if config.run:
         admit_run()
-    return find_sandbox(config.sandbox)
+    try:
+        return find_sandbox(config.sandbox)
+    except SandboxError:
+        if config.unsafe_run:
+            admit_run(unsafe=True)
+            return NO_WALLS
+        raise
+
+
+def try_smoke_sandbox(config: VerificationConfig, notify: Callable[[str], None]) -> "Sandbox | None":
+    """Return the sandbox for smoke runs, None where none is wanted, or none works: `notify` hears why."""
+    if not config.run:
+        return None
+    try:
+        sandbox = find_smoke_sandbox(config)
+    except SandboxError as exc:
+        notify(f"{exc.message}: static checks only ({exc.hint})")
+        return None
+    if not sandbox.has_walls:
+        notify("no sandbox works here: as --unsafe-run asks, the project runs with all that you may do")
+    return sandbox
 
 
 def bundled_model(models: Path) -> Path:

@@ -84,14 +84,21 @@ class Baselines:
         problem = self._find(self._plan.category, self._plan.category).sample
         llm = self._engines.llm
         path = _chain_path(self._config.retrieval.cache, llm.info.sha256, problem.sha256)
-        chain = _read_chain(path)
-        if not chain:
-            made = self._run("reasoning chain", mark, lambda llm: reasoning_chain(problem, llm, settings))
-            if made is None:
-                return None
-            chain = made.outputs[-1]
-            write_file(path, json.dumps({"chain": chain}, ensure_ascii=False) + "\n")
-        text = chain
+        kept = _read_chain(path)
+        made = self._run(
+            "reasoning chain",
+            mark,
+            lambda llm: (
+                StageResult("reasoning_chain", outputs=(kept,))
+                if kept
+                else reasoning_chain(problem, llm, settings)
+            ),
+        )
+        if made is None:
+            return None
+        text = made.outputs[-1]
+        if not kept:
+            write_file(path, json.dumps({"chain": text}, ensure_ascii=False) + "\n", private=True)
         return self._run(
             "ccot", mark, lambda llm: chain_of_thought(self._requirement, problem, text, llm, settings)
         )

@@ -25,9 +25,10 @@ from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.index import Hit
 from dlcodegen_local.retrieval.samples import Sample
 from dlcodegen_local.run_inputs import Engines, PipelineConfig, Request, floor_of, run_inputs
-from dlcodegen_local.run_stages import StageRunner
+from dlcodegen_local.run_stages import FROM_THE_RECORD, StageRunner
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.selection import Selection
+from dlcodegen_local.stage_values import choice_value, hits_value, plan_value, read_plan_value
 
 __all__ = ["Engines", "PipelineConfig", "Request", "generate", "low_confidence", "run_inputs"]
 
@@ -72,7 +73,7 @@ def generate(
     named = ", ".join((*chosen.provenance.values(), *chosen.bases.values()))
     traced = {source.split(":", 1)[-1].removesuffix("+plan") for source in named.split(", ")}
     samples = [hit.sample for hit in run.hits if hit.sample.id in traced]
-    return Outcome(
+    outcome = Outcome(
         plan=plan,
         method=config.method,
         chosen=chosen,
@@ -82,12 +83,15 @@ def generate(
         seconds=time.monotonic() - began,
         tokens=stages.tokens,
     )
+    record.add_stage("choice", choice_value(outcome), {})
+    return outcome
 
 
 def _make_plan(request: Request, engines: Engines, planner: PlannerConfig, stages: StageRunner) -> Plan:
     assert engines.planner is not None
     stages.reporter.stage("plan")
-    result = engines.planner.plan(
+    stored = stages.record.take("plan", read_plan_value)
+    result = stored or engines.planner.plan(
         request.requirement,
         request.dataset,
         num_beams=planner.num_beams,
@@ -95,9 +99,10 @@ def _make_plan(request: Request, engines: Engines, planner: PlannerConfig, stage
     )
     for note in (*result.notes, *low_confidence(result.confidence)):
         stages.reporter.note(note)
-    value = {"plan": result.plan.to_dict(), "log_prob": result.log_prob, "notes": list(result.notes)}
-    stages.record.add_stage("plan", value, {"seconds": result.seconds, "steps": result.steps})
-    stages.reporter.done(f"{result.plan.category}, {len(result.plan.layers)} layers")
+    if stored is None:
+        stages.record.add_stage("plan", *plan_value(result))
+    origin = f" ({FROM_THE_RECORD})" if stored else ""
+    stages.reporter.done(f"{result.plan.category}, {len(result.plan.layers)} layers{origin}")
     return result.plan
 
 
@@ -159,7 +164,7 @@ class _Drafting:
         self._stages.reporter.stage("retrieve")
         k = self._config.retrieval.k
         count = max(k, _CONSIDERED) if self._is_by_sections else k
-        found = self._engines.index.search(self._plan, count, framework=self._config.framework)
+        found = self._engines.index.search(self._plan, count, framework=self._config.framework, why=True)
         self.hits = with_unique_ids(found)
         if self._is_by_sections:
             self._sort_by_ability()
@@ -197,18 +202,7 @@ class _Drafting:
 
     def _keep(self, kept: list[Hit]) -> list[Sample]:
         """Record and show the samples that drafts are written after."""
-        value = [
-            {
-                "id": hit.sample.id,
-                "pool": hit.sample.pool,
-                "sha256": hit.sample.sha256,
-                "licence": hit.sample.licence,
-                "score": hit.score,
-                "topped_up": hit.topped_up,
-            }
-            for hit in kept
-        ]
-        self._stages.record.add_stage("retrieve", {"hits": value}, {})
+        self._stages.record.add_stage("retrieve", hits_value(kept), {})
         self._stages.reporter.done(", ".join(f"{hit.sample.id} ({hit.score:.1f})" for hit in kept))
         for hit in kept:
             if hit.topped_up:

@@ -1,6 +1,10 @@
 """What a run is given: the request, the settings of every stage, the loaded engines, the compiled plan."""
 
+import functools
+import hashlib
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from dlcodegen_local import __version__
@@ -68,6 +72,7 @@ def run_inputs(request: Request, engines: Engines, config: PipelineConfig) -> di
         "n_ctx": engines.llm.info.n_ctx,
         "threads": generation.threads,
         "version": __version__,
+        "code": _code_hash(),
         "merge": generation.merge,
         "temperature": generation.temperature,
         "seed": generation.seed,
@@ -86,3 +91,26 @@ def floor_of(plan: Plan, framework: str) -> Floor:
     """Compile a plan: what sections fall back on, and what is delivered where no draft survives."""
     single = compile_plan(replace(plan, loss="binary_crossentropy"), framework)
     return Floor(compile_plan(plan, framework), plan, single_source=single)
+
+
+def installed_packages(python: Path) -> list[str]:
+    """Return the packages of an interpreter with their versions, as their metadata folders are named."""
+    prefix = Path(os.path.abspath(python)).parent.parent
+    return sorted(
+        f"{path.parent.parent.name}/{path.name}"
+        for pattern in ("lib*/python3*/site-packages", "lib*/python3/dist-packages")
+        for folder in prefix.glob(pattern)
+        for path in folder.glob("*.dist-info")
+    )
+
+
+@functools.cache
+def _code_hash() -> str:
+    """Return the hash of this package's code and prompts: another prompt is another run."""
+    root = Path(__file__).parent
+    lines = [
+        f"{path.relative_to(root).as_posix()} {sha256_of(path)}"
+        for path in sorted(root.rglob("*"))
+        if path.suffix in (".py", ".txt", ".json")
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,14 +1,21 @@
-"""Run the model's stages one by one: shown while they run, recorded when they end, their tokens counted."""
+"""Run the stages one by one: shown while they run, recorded when they end, their tokens counted.
 
-from collections.abc import Callable
+A stage that an earlier attempt at the same run has finished is taken from its record.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.llm import Progress
 from dlcodegen_local.generation.results import StageResult
 from dlcodegen_local.outcome import Reporter
 from dlcodegen_local.runs import RunRecord
+from dlcodegen_local.stage_values import read_stage_value, stage_value
 from dlcodegen_local.transcript import Transcript
+
+FROM_THE_RECORD = "from the record"
 
 
 @dataclass
@@ -26,6 +33,13 @@ class StageRunner:
     def run(self, name: str, write: Callable[[], StageResult]) -> StageResult | None:
         """Run one stage of the model and record it; a model that writes no code costs only the stage."""
         self.reporter.stage(name)
+        if (stored := self.record.take(name, _read_answer)) is not None:
+            if isinstance(stored, str):
+                self.reporter.done(f"failed: {stored} ({FROM_THE_RECORD})")
+                return None
+            self._count(stored)
+            self.reporter.done(f"{stored.account()} ({FROM_THE_RECORD})")
+            return stored
         try:
             with self._transcript.kept(name, self.record):
                 result = write()
@@ -33,22 +47,8 @@ class StageRunner:
             self.record.add_stage(name, {"error": exc.message}, {})
             self.reporter.done(f"failed: {exc.message}")
             return None
-        self.tokens += result.prompt_tokens - result.cached_tokens + result.completion_tokens
-        value = {
-            "source": result.source,
-            "provenance": dict(result.provenance),
-            "notes": list(result.notes),
-            "prompts": [[prompt.system, prompt.user, prompt.assistant_prefix] for prompt in result.prompts],
-            "outputs": list(result.outputs),
-            "tokens": [result.prompt_tokens, result.completion_tokens],
-        }
-        timings = {
-            "tokens_read": result.prompt_tokens - result.cached_tokens,
-            "reading_s": result.prompt_seconds,
-            "tokens_written": result.completion_tokens,
-            "writing_s": result.completion_seconds,
-        }
-        self.record.add_stage(name, value, timings)
+        self._count(result)
+        self.record.add_stage(name, *stage_value(result))
         cuts = [note for budget in result.budgets for note in budget.notes()]
         for note in result.notes:
             (self.reporter.note if note in cuts else self.reporter.detail)(note)
@@ -58,3 +58,11 @@ class StageRunner:
     def show(self, stage: str, progress: Progress) -> None:
         """Show how far a stage is with reading or writing, and what it writes."""
         self._transcript(stage, progress)
+
+    def _count(self, result: StageResult) -> None:
+        self.tokens += result.prompt_tokens - result.cached_tokens + result.completion_tokens
+
+
+def _read_answer(value: Mapping[str, Any], timings: Mapping[str, Any]) -> StageResult | str:
+    """Return what a stage made, or why it made nothing."""
+    return str(value["error"]) if "error" in value else read_stage_value(value, timings)

@@ -4,6 +4,7 @@ Guarantees that what is chosen was checked, and that there is always something t
 of the model survives, the plan compiler's.
 """
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,9 +13,10 @@ from dlcodegen_local.generation.repair import repair
 from dlcodegen_local.generation.results import GenerationSettings, StageResult
 from dlcodegen_local.outcome import Candidate, merit
 from dlcodegen_local.plan.schema import Plan
-from dlcodegen_local.run_inputs import Engines, PipelineConfig
-from dlcodegen_local.run_stages import StageRunner
+from dlcodegen_local.run_inputs import Engines, PipelineConfig, installed_packages
+from dlcodegen_local.run_stages import FROM_THE_RECORD, StageRunner
 from dlcodegen_local.sections import Sections
+from dlcodegen_local.stage_values import read_verification_value, verification_value
 from dlcodegen_local.verification.report import Finding, Verification
 
 _SPARE_SAMPLES = {"fast": 0, "normal": 2, "best": 3}
@@ -101,21 +103,34 @@ class Selection:
         return repair(source, self._plan, defect, self._engines.llm, self._settings, attempt)
 
     def _verify(self, candidate: Candidate) -> Verification:
-        self._stages.reporter.stage(f"verify {candidate.origin}")
-        verifier = self._engines.verifier
-        verification = verifier.inspect(candidate.source, self._plan)
-        if candidate.origin == "compiler" or verifier.follows_plan(verification.compliance):
-            verification = verifier.prove(candidate.source, self._plan, verification)
-        value = verification.to_dict()
-        seconds = value["smoke"].pop("seconds")
-        self._stages.record.add_stage(f"verify {candidate.origin}", value, {"smoke_seconds": seconds})
+        name, record, reads = f"verify {candidate.origin}", self._stages.record, self._reads(candidate)
+        self._stages.reporter.stage(name)
+        verification = record.take(name, read_verification_value, reads)
+        origin = f" ({FROM_THE_RECORD})" if verification else ""
+        if verification is None:
+            verifier = self._engines.verifier
+            verification = verifier.inspect(candidate.source, self._plan)
+            if candidate.origin == "compiler" or verifier.follows_plan(verification.compliance):
+                verification = verifier.prove(candidate.source, self._plan, verification)
+            value, timings = verification_value(verification)
+            smoke = verification.smoke
+            is_final = smoke.ok is not False or smoke.exit_code is not None  # not what the clock ended
+            record.add_stage(name, value, timings, reads=reads, is_final=is_final)
         errors = sum(finding.severity == "error" for finding in verification.findings)
         score = verification.compliance.score
-        smoke = {True: "passed", False: "failed", None: "not run"}[verification.smoke.ok]
+        ran = {True: "passed", False: "failed", None: "not run"}[verification.smoke.ok]
         detail = f": {verification.smoke.message}" if verification.smoke.ok is False else ""
         followed = "no plan" if score is None else f"compliance {score:.2f}"
-        self._stages.reporter.done(f"{errors or 'no'} static errors, {followed}, smoke run {smoke}{detail}")
+        self._stages.reporter.done(
+            f"{errors or 'no'} static errors, {followed}, smoke run {ran}{detail}{origin}"
+        )
         return verification
+
+    def _reads(self, candidate: Candidate) -> list[str]:
+        """Return what a verification follows from beside the plan: the program and where it is to run."""
+        settings = self._config.verification
+        source = hashlib.sha256(candidate.source.encode("utf-8", "backslashreplace")).hexdigest()
+        return [source, repr(settings), *installed_packages(settings.python)]
 
 
 def _best_of(versions: Sequence[tuple[Candidate, Verification]]) -> tuple[Candidate, Verification]:

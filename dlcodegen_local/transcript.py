@@ -33,5 +33,5 @@ class Transcript:
             yield
         except KeyboardInterrupt:
             outputs = ["".join(pieces) for pieces in self._answers]
-            record.add_stage(stage, {"interrupted": True, "outputs": outputs}, {})
+            record.add_stage(stage, {"interrupted": True, "outputs": outputs}, {}, is_final=False)
             raise

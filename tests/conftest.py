@@ -1,5 +1,6 @@
 """Shared fixtures: goldens that only `--update-golden` rewrites."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,14 @@ prepare_environment()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+def pytest_unconfigure() -> None:
+    """Close what llama_cpp opens when it is imported, else the interpreter's end complains of it."""
+    module = sys.modules.get("llama_cpp._utils")
+    for name in ("outnull_file", "errnull_file"):
+        if (file := getattr(module, name, None)) is not None:
+            file.close()
 
 
 @pytest.fixture

@@ -21,3 +21,8 @@ def test_what_is_plain_is_left(text):
 
 def test_what_may_stay_is_the_caller_s_choice():
     assert find_unplain("a\rb", allowed="\n") == "the control character, U+000D"
+
+
+def test_letters_that_only_a_model_reads_are_no_plain_text():
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    assert find_unplain(f"Classify birds{hidden}") == "the control character, U+E006F"

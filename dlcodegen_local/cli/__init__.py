@@ -14,6 +14,7 @@ import click
 from dlcodegen_local import __version__
 from dlcodegen_local.config import find_paths, prepare_environment, read_settings
 from dlcodegen_local.errors import ArtifactError, ConfigError, DlcodegenError
+from dlcodegen_local.guard import close_network
 from dlcodegen_local.plain_text import plain
 
 _COMMANDS = {
@@ -23,13 +24,16 @@ _COMMANDS = {
     "verify": "Check a project: static findings, plan compliance, smoke run.",
     "evaluate": "Score predictions of any system; run the paper's tables.",
     "pool": "Take in, list, check and export a team's own samples.",
+    "runs": "List, show, resume, repeat, compare and purge runs.",
     "models": "List, describe and compare the planner and the code models.",
+    "bundle": "Make, check and install everything for a machine that has nothing.",
     "doctor": "Say what works here, what does not, and what mends it.",
 }
 _RUNTIME_PACKAGES = {
     "llama_cpp": "llama-cpp-python",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
+    "packaging": "packaging",
     "pathspec": "pathspec",
     "tantivy": "tantivy",
     "tokenizers": "tokenizers",
@@ -85,6 +89,7 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    close_network()
     prepare_environment()
     _open_missing_streams()
     signal.signal(signal.SIGTERM, _interrupt)

@@ -19,7 +19,8 @@ from dlcodegen_local.config import (
     find_paths,
     find_pools,
 )
-from dlcodegen_local.errors import DlcodegenError
+from dlcodegen_local.errors import ArtifactError, DlcodegenError
+from dlcodegen_local.guard import find_wall
 
 _PACKAGES = (
     "click",
@@ -45,13 +46,29 @@ class Check:
 
 
 @click.command("doctor")
+@click.option(
+    "--prove-offline",
+    is_flag=True,
+    help="Run every kind of command under strace and in an empty network, and count network calls.",
+)
+@click.option(
+    "--idle",
+    type=click.FloatRange(0, 3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --prove-offline: how long to wait after the job for what is sent late.",
+)
 @options.json_flag
-def command(**flags: bool) -> int:
+def command(prove_offline: bool, idle: float, **flags: bool) -> int:
     """Say what works here, what does not, and the command that mends it.
 
-    Exit code 1 where something needed is missing.
+    Exit code 1 where something needed is missing, or where the proof does not hold.
     """
-    checks = list(_checks(find_paths()))
+    paths = find_paths()
+    if prove_offline:
+        return _prove_offline(paths, idle, as_json=flags["json"])
+    checks = list(_checks(paths))
     if flags["json"]:
         options.print_json([check.__dict__ for check in checks])
     else:
@@ -63,6 +80,25 @@ def command(**flags: bool) -> int:
     return 0 if all(check.ok is not False for check in checks) else 1
 
 
+def _prove_offline(paths: Paths, idle_s: float, *, as_json: bool) -> int:
+    from dlcodegen_local.offline_proof import prove_offline
+
+    (bundled,) = find_pools(("bundled",), paths)
+    sample = next(iter(sorted(bundled.folder.glob("*.py"))), None)
+    if sample is None:
+        raise ArtifactError(
+            f"{bundled.folder} holds no sample", hint="restore index/samples from the release"
+        )
+    smoke = util.find_spec("tensorflow") is not None and _attempt("", _sandbox, "").ok is True
+    proof = prove_offline(idle_s, sample, smoke=smoke, notify=options.print_note)
+    if as_json:
+        options.print_json(proof.to_dict())
+    else:
+        for line in proof.lines():
+            click.echo(line)
+    return 0 if proof.holds else 1
+
+
 def _checks(paths: Paths) -> Iterator[Check]:
     supported = sys.version_info[:2] in ((3, 11), (3, 12))
     yield Check("Python", supported, platform.python_version(), "install Python 3.11 and make the venv anew")
@@ -71,6 +107,7 @@ def _checks(paths: Paths) -> Iterator[Check]:
     yield _attempt("planner", lambda: _planner(paths), "restore models/planner from the release")
     yield _attempt("code model", lambda: _code_model(paths), "restore models/starter from the release")
     yield _attempt("samples", lambda: _samples(paths), "restore index/samples from the release")
+    yield _network_guard()
     yield _attempt("policy", policy_in_force, "correct the policy file")
     yield _attempt("sandbox", _sandbox, "apt-get install bubblewrap")
     yield _framework("keras", "tensorflow", "pip install 'dlcodegen[keras]'")
@@ -126,6 +163,19 @@ def _sandbox() -> str:
     from dlcodegen_local.engines import find_smoke_sandbox
 
     return f"{find_smoke_sandbox(VerificationConfig(run=False)).name}, probed"
+
+
+def _network_guard() -> Check:
+    """Say what holds, not what was tried."""
+    name, need = "network guard", "a Linux kernel with seccomp"
+    details = {
+        "seccomp": "seccomp: no socket but local ones, in this process and in all that it starts",
+        "hook": "Python hook alone: it binds this process's Python code, no child and no native code",
+        "none": "nothing refuses sockets here",
+    }
+    wall = find_wall()
+    ok = {"seccomp": True, "hook": None, "none": False}[wall]
+    return Check(name, ok, details[wall], f"run it on {need} (x86-64 or aarch64)")
 
 
 def _framework(name: str, module: str, mend: str) -> Check:

@@ -16,12 +16,13 @@ from dlcodegen_local.config import (
     find_paths,
     find_pools,
 )
-from dlcodegen_local.durable import check_new_folder, write_file, write_folder
-from dlcodegen_local.errors import ConfigError, DlcodegenError, GenerationError
+from dlcodegen_local.durable import check_new_folder
+from dlcodegen_local.errors import ConfigError, SandboxError
 
 if TYPE_CHECKING:
     from dlcodegen_local.outcome import Outcome
-    from dlcodegen_local.pipeline import Engines, PipelineConfig, Request
+    from dlcodegen_local.pipeline import Engines, PipelineConfig
+    from dlcodegen_local.run_order import Order
     from dlcodegen_local.verification.report import SmokeResult
 
 _STAGES = ("comparison", "code-rag", "template-rag")
@@ -100,6 +101,7 @@ _STAGES = ("comparison", "code-rag", "template-rag")
     help="Try several temperatures and samples; the verifier picks. Takes thrice the time.",
 )
 @click.option("--no-run", is_flag=True, help="Leave the smoke run out (the project is then unproven).")
+@options.unsafe_run
 @click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
 @click.option(
     "--threads", type=click.IntRange(1, 256), help="Threads of the models.  [default: chosen by the engine]"
@@ -108,6 +110,11 @@ _STAGES = ("comparison", "code-rag", "template-rag")
 @options.planner_folder
 @options.pool_names
 @options.batch_file
+@click.option(
+    "--no-record",
+    is_flag=True,
+    help="Keep nothing of the run once its project is written; until then it can resume.",
+)
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -121,8 +128,11 @@ def command(requirement: str | None, output: Path | None, batch: Path | None, **
     With --plan, the plan alone will do.
     With --batch, each requirement of the file becomes a folder in OUTPUT, and OUTPUT/results.jsonl says
     what came of it. Exit code 1 where a project failed its checks: it is then written as failed.
+    A run that was interrupted goes on where it stopped when the same command is given again, a batch into
+    the same OUTPUT.
     """
     from dlcodegen_local.pipeline import Request
+    from dlcodegen_local.run_order import Order
 
     without = _left_out(flags["without"], flags["method"])
     if output is None and not flags["dry_run"]:
@@ -145,13 +155,40 @@ def command(requirement: str | None, output: Path | None, batch: Path | None, **
     if output is None or flags["dry_run"]:
         print_forecast(requests[""], config, as_json=flags["json"])
         return 0
-    check_new_folder(output)
-    engines = load_engines(config, reporter, need_planner=plan is None)
+    orders = {
+        item_id: Order(request, config, output / item_id, flags["layout"], not flags["no_record"])
+        for item_id, request in requests.items()
+    }
     if batch is not None:
-        return _generate_batch(requests, output, flags["layout"], engines, config, reporter)
-    outcome = _generate_one(requests[""], output, flags["layout"], engines, config, reporter)
-    _print_outcome(outcome, output, flags["json"])
-    return 0 if outcome.verification.ok else 1
+        return _generate_batch(orders, output, reporter)
+    check_new_folder(output)
+    return carry_out(orders[""], reporter, as_json=flags["json"])
+
+
+def carry_out(order: "Order", reporter: StderrReporter, *, as_json: bool) -> int:
+    """Load the engines, make the project of one order, print what came of it; returns the exit code."""
+    from dlcodegen_local.delivery import deliver
+
+    engines = load_engines(order.config, reporter, need_planner=order.request.plan is None)
+    outcome = deliver(order, engines, find_paths(), reporter)
+    print_outcome(outcome, order.output, as_json)
+    return _exit_code(outcome, order.config)
+
+
+def _exit_code(outcome: "Outcome", config: "PipelineConfig") -> int:
+    if not outcome.verification.ok:
+        return 1
+    is_unproved = config.verification.run and outcome.verification.smoke.ok is None
+    return SandboxError.exit_code if is_unproved else 0
+
+
+def _generate_batch(orders: "dict[str, Order]", output: Path, reporter: StderrReporter) -> int:
+    from dlcodegen_local.delivery import check_batch_output, deliver_batch
+
+    check_batch_output(output, orders)
+    config = next(iter(orders.values())).config
+    engines = load_engines(config, reporter, need_planner=True)
+    return deliver_batch(orders, output, engines, find_paths(), reporter)
 
 
 def _effort(*, fast: bool, best: bool) -> Literal["fast", "normal", "best"]:
@@ -178,7 +215,8 @@ def _pipeline_config(flags: dict[str, Any], without: frozenset[str]) -> "Pipelin
     from dlcodegen_local.pipeline import PipelineConfig
 
     paths = find_paths()
-    verification = {"run": not flags["no_run"], "min_compliance": flags["min_compliance"]}
+    verification = {name: flags[name] for name in ("min_compliance", "unsafe_run")}
+    verification["run"] = not flags["no_run"]
     if flags["python"]:
         verification["python"] = flags["python"]
     return PipelineConfig(
@@ -205,7 +243,6 @@ def load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pla
 
     Raises:
         ArtifactError: a model, index or pool is missing or damaged.
-        SandboxError: the sandbox does not start.
     """
     from dlcodegen_local import engines
     from dlcodegen_local.pipeline import Engines
@@ -214,7 +251,7 @@ def load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pla
     for note in look_at(config.generation, find_paths().cache).notes:
         reporter.note(note)
     reporter.stage("load")
-    sandbox = engines.find_smoke_sandbox(config.verification) if config.verification.run else None
+    sandbox = engines.try_smoke_sandbox(config.verification, reporter.note)
     loaded = Engines(
         planner=engines.load_planner(config.planner) if need_planner else None,
         index=engines.load_index(config.retrieval, reporter.note),
@@ -225,73 +262,8 @@ def load_engines(config: "PipelineConfig", reporter: StderrReporter, *, need_pla
     return loaded
 
 
-def _generate_one(
-    request: "Request",
-    output: Path,
-    layout: str,
-    engines: "Engines",
-    config: "PipelineConfig",
-    reporter: StderrReporter,
-) -> "Outcome":
-    from dlcodegen_local.generation.speeds import keep_speed, work_of
-    from dlcodegen_local.pipeline import generate, run_inputs
-    from dlcodegen_local.project.layouts import render_project
-    from dlcodegen_local.runs import RunRecord
-
-    record = RunRecord(find_paths().state, run_inputs(request, engines, config))
-    try:
-        outcome = generate(request, engines, config, record, reporter)
-        write_folder(output, render_project(outcome.project(request.requirement, record.summary()), layout))
-    except KeyboardInterrupt:
-        record.finish("interrupted")
-        reporter.note(f"the record of run {record.run_id} keeps what was written so far")
-        raise
-    except Exception:
-        record.finish("failed")
-        raise
-    record.finish("done" if outcome.verification.ok else "findings")
-    keep_speed(find_paths().cache / "speeds.json", config.generation.model, work_of(record.timings))
-    for note in record.notes:
-        reporter.note(note)
-    return outcome
-
-
-def _generate_batch(
-    requests: "dict[str, Request]",
-    output: Path,
-    layout: str,
-    engines: "Engines",
-    config: "PipelineConfig",
-    reporter: StderrReporter,
-) -> int:
-    """Generate every item; one that fails, in whatever way, is a row with its error, and the others go on."""
-    rows: list[dict[str, Any]] = []
-    code = 0
-    for number, (item_id, request) in enumerate(requests.items(), start=1):
-        reporter.note(f"{number} of {len(requests)}: {item_id}")
-        try:
-            outcome = _generate_one(request, output / item_id, layout, engines, config, reporter)
-        except Exception as exc:
-            rows.append(_error_row(item_id, exc))
-            reporter.note(f"{item_id} failed: {rows[-1]['error']}")
-            code = 1
-        else:
-            rows.append({"id": item_id, **outcome.to_row()})
-            code = code if outcome.verification.ok else 1
-        lines = "".join(options.json_text(row) + "\n" for row in rows)
-        write_file(output / "results.jsonl", lines)
-    return code
-
-
-def _error_row(item_id: str, exc: Exception) -> dict[str, Any]:
-    """Return the row of an item without a project; a mistake of the program counts as a failed generation."""
-    row: dict[str, Any] = {"id": item_id, "method": "dlcodegen"}
-    if isinstance(exc, DlcodegenError):
-        return {**row, "error": exc.message, "exit_code": exc.exit_code}
-    return {**row, "error": f"{type(exc).__name__}: {exc}", "exit_code": GenerationError.exit_code}
-
-
-def _print_outcome(outcome: "Outcome", output: Path, as_json: bool) -> None:
+def print_outcome(outcome: "Outcome", output: Path, as_json: bool) -> None:
+    """Print where a project lies and how it fared."""
     if as_json:
         options.print_json({"folder": str(output), **outcome.to_row()})
         return

@@ -76,6 +76,25 @@ pool_names = click.option(
 )
 
 
+def _check_unsafe_run(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    """Take --unsafe-run from the command line alone: a forgotten setting may not open the sandbox.
+
+    The one place that decides whether code may run without walls: a policy that forbids it is asked here.
+    """
+    typed = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    if value and not typed:
+        raise ConfigError("--unsafe-run counts only where it is typed", hint="leave it out of the settings")
+    return value
+
+
+unsafe_run = click.option(
+    "--unsafe-run",
+    is_flag=True,
+    callback=_check_unsafe_run,
+    help="Where no sandbox works: run the project all the same, with all that you may do.",
+)
+
+
 @dataclass(frozen=True)
 class BatchItem:
     """Hold one line of a batch file."""

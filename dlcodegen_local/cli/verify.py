@@ -8,6 +8,7 @@ import click
 
 from dlcodegen_local.cli import options
 from dlcodegen_local.config import VerificationConfig, find_paths
+from dlcodegen_local.errors import SandboxError
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.project.reading import DeliveredProject, read_project
 
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--smoke", is_flag=True, help="Also train it for a few steps in the sandbox.")
+@options.unsafe_run
 @click.option("--plan", type=click.Path(path_type=Path), help="A plan file.  [default: the project's]")
 @click.option("--python", type=click.Path(path_type=Path), help="The interpreter of the smoke run.")
 @options.json_flag
 def command(folder: Path, smoke: bool, plan: Path | None, python: Path | None, **flags: bool) -> int:
-    """Check the project in FOLDER (or a single script); exit code 1 where it has findings."""
+    """Check the project in FOLDER (or a single script); exit code 1 where it has findings.
+
+    Exit code 6 where --smoke finds no sandbox that works: the other checks are made all the same.
+    """
     delivered = read_project(folder)
     given = options.read_plan_file(plan) if plan else delivered.plan
-    config = VerificationConfig(run=smoke) if python is None else VerificationConfig(run=smoke, python=python)
+    config = VerificationConfig(run=smoke, unsafe_run=flags["unsafe_run"])
+    config = config if python is None else replace(config, python=python)
     verification = _verify(delivered, given, config)
     if flags["json"]:
         options.print_json(verification.to_dict())
@@ -40,14 +46,16 @@ def command(folder: Path, smoke: bool, plan: Path | None, python: Path | None, *
             click.echo(f"  {name}: {value:.2f}")
         state = {True: "passed", False: "failed", None: "not run"}[verification.smoke.ok]
         click.echo(f"smoke: {state} {verification.smoke.message}".rstrip())
-    return 0 if verification.ok else 1
+    if not verification.ok:
+        return 1
+    return SandboxError.exit_code if smoke and verification.smoke.ok is None else 0
 
 
 def _verify(delivered: DeliveredProject, plan: Plan | None, config: VerificationConfig) -> "Verification":
-    from dlcodegen_local.engines import find_smoke_sandbox
+    from dlcodegen_local.engines import try_smoke_sandbox
     from dlcodegen_local.verification.verifier import Verifier
 
-    sandbox = find_smoke_sandbox(config) if config.run else None
+    sandbox = try_smoke_sandbox(config, options.print_note)
     verifier = Verifier(config, sandbox, find_paths().cache)
     if delivered.layout == "project":
         verification = verifier.check_folder(delivered.folder, delivered.source, plan)

@@ -1,7 +1,7 @@
 """Results as one page of HTML: readable without a network and without JavaScript, wide and narrow.
 
-Guarantees that the page loads nothing (its own policy forbids it) and that every text of a model or of a
-file is escaped. A page of the same results is the same, byte by byte.
+Guarantees that every text of a model or of a file is escaped. A page of the same results is the same, byte
+by byte.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from dlcodegen_local.evaluation.report_tables import (
     score_table,
     summary_table,
 )
-from dlcodegen_local.evaluation.report_text import escaped, escaped_block
 from dlcodegen_local.evaluation.table_items import Item
+from dlcodegen_local.html_page import escaped, escaped_block, render_page
 
 TITLES = {
     "table2": "Table II: the baselines and the whole method",
@@ -51,7 +51,6 @@ _DRAWN = {
         "batch_size", "epochs", "mld",
     ),
 }  # fmt: skip
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def render_report(tables: Mapping[str, Document], items: Mapping[str, Sequence[Item]]) -> str:
@@ -59,15 +58,8 @@ def render_report(tables: Mapping[str, Document], items: Mapping[str, Sequence[I
     names = [name for name in TITLES if name in tables]
     links = "".join(f'<li><a href="#{name}">{escaped(TITLES[name])}</a></li>' for name in names)
     sections = "".join(_section(name, tables[name], items.get(name, ())) for name in names)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>dlcodegen: evaluation</title><style>{_style()}</style></head><body><main>"
-        f"<h1>Evaluation</h1>{f'<nav><ul>{links}</ul></nav>' if len(names) > 1 else ''}{sections}"
-        "</main></body></html>\n"
-    )
+    contents = f"<nav><ul>{links}</ul></nav>" if len(names) > 1 else ""
+    return render_page("dlcodegen: evaluation", f"<h1>Evaluation</h1>{contents}{sections}", _style())
 
 
 def _section(name: str, document: Document, items: Sequence[Item]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dlcodegen_local.evaluation.report_text import escaped
+from dlcodegen_local.html_page import escaped
 
 _WIDTH = 480
 _LABELS, _NUMBERS = 172, 44  # left of the bars, and right of them

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dlcodegen_local.evaluation.report_text import escaped
+from dlcodegen_local.html_page import escaped
 
 GROUPS = {
     "ours": "Run here",

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, label_loss, with_labels
-from dlcodegen_local.generation.plan_layers import with_layers_of, with_plan_layers, with_scaling_of
+from dlcodegen_local.generation.plan_layers import (
+    input_rank,
+    with_layers_of,
+    with_plan_layers,
+    with_scaling_of,
+)
 from dlcodegen_local.generation.plan_values import (
     complete_fields,
     expected_defaults,
@@ -119,6 +124,7 @@ def adapt(sections: Sections, own_plan: Plan | None, plan: Plan, floor: Floor | 
     fits = relabelled is not None or _are_alike(present, wanted)
     fits = fits and (made_of == PLANNED or _serves_any_model(bodies, own_model))
     fits = fits and (present == SINGLE or _has_classes_of(sections, expected))
+    fits = fits and _has_columns_of(sections, expected)
     return Adapted(Sections(sections.header, bodies), origins, expected, notes, bool(relabelled), fits, floor)
 
 
@@ -143,11 +149,14 @@ def _wanted_by(floor: Floor) -> str:
 def _serves_any_model(bodies: Mapping[str, str], own_model: str) -> bool:
     """Tell whether the floor's model, which stands in now, will do for the sample's other sections.
 
-    Not where they give it more or fewer inputs, or ask more of it than every Keras model has (layers by
-    name, networks within it); nor where the labels need a loss with settings of its own (classes that do
-    not count), or where what they save could not be loaded again for its layers of own making.
+    Not where they give it more or fewer inputs, or ones of another rank, or ask more of it than every Keras
+    model has (layers by name, networks within it); nor where the labels need a loss with settings of its own
+    (classes that do not count), or where what they save could not be loaded again for layers of own making.
     """
     if bodies["model"].count("Input(") != own_model.count("Input("):
+        return False
+    ranks = input_rank(bodies["model"]), input_rank(own_model)
+    if None not in ranks and ranks[0] != ranks[1]:
         return False
     text = "\n\n\n".join(bodies.get(name, "") for name in ("model", *_READ_BY))
     tree = parse_module(text)
@@ -167,6 +176,19 @@ def _has_classes_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
     own = config_defaults(sections.bodies.get("config", "")).get("num_classes")
     is_fixed = "num_classes" not in config_uses(sections.bodies.get("data", ""))
     return not (is_fixed and own) or expected.get("num_classes", own) >= own
+
+
+def _has_columns_of(sections: Sections, expected: Mapping[str, Any]) -> bool:
+    """Tell whether the synthetic rows have the columns expected, where the code that writes them fixes it."""
+    own = config_defaults(sections.bodies.get("config", "")).get("num_features")
+    data = sections.bodies.get("data", "")
+    makers = [
+        ast.get_source_segment(data, node) or ""
+        for node in getattr(parse_module(data), "body", [])
+        if isinstance(node, ast.FunctionDef) and node.name == "make_synthetic"
+    ]
+    is_fixed = bool(makers) and "num_features" not in config_uses(makers[0])
+    return not (is_fixed and own) or expected.get("num_features", own) == own
 
 
 def _showing_every_class(data: str) -> str:

@@ -24,19 +24,21 @@ _SAID_OF_ANSWERS = re.compile(r"class probabilities \((\w+), num_classes\)")
 _CONV = r"Conv2D\(1, (?:kernel_size=)?(?:1|\(1, 1\))(?:, padding=\"same\")?"
 _SINGLE_ANSWER = re.compile(rf"""(?:Dense\(1|{_CONV}), activation="sigmoid"\)(?:,?\s*\]|\(\w+\)\n)""")
 _LAST_SOFTMAX = re.compile(r"""activation="softmax"\),?\s*\]""")
+_SIGMOIDS = re.compile(r"""Dense\((?!1,)[\w.]+, activation="sigmoid"\)(?:,?\s*\]|\(\w+\)\n)""")
 
 
 def label_loss(config_body: str, model_body: str, category: str = "") -> str:
     """Return the loss of classes that fits the labels of code; its own loss where there are no classes.
 
-    A loss of the code's own making, one of numbers in a `category` of classes, and one of 0 and 1 over a
-    softmax are told by what the model answers.
+    A loss of the code's own making, one of numbers in a `category` of classes, and one of 0 and 1 over
+    several answers are told by what the model answers.
     """
     loss = canonical_loss(str(config_defaults(config_body).get("loss", "")))
-    if loss == SINGLE and _LAST_SOFTMAX.search(model_body):
+    has_one = _SINGLE_ANSWER.search(model_body)
+    if loss == SINGLE and not has_one and (_LAST_SOFTMAX.search(model_body) or _SIGMOIDS.search(model_body)):
         return ONE_HOT
     is_open = loss not in (WHOLE, ONE_HOT, *REGRESSION_LOSSES) or "Classification" in category
-    return SINGLE if is_open and _SINGLE_ANSWER.search(model_body) else loss
+    return SINGLE if is_open and has_one else loss
 
 
 def with_labels(bodies: Mapping[str, str], present: str, wanted: str) -> dict[str, str] | None:

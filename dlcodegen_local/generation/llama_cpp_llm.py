@@ -11,6 +11,7 @@ Differs: sampling is done in numpy on the logits, so that it depends on our seed
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
@@ -21,82 +22,37 @@ from dlcodegen_local.errors import GenerationError
 from dlcodegen_local.generation.chat import format_named, render
 from dlcodegen_local.generation.chat_template import find_format
 from dlcodegen_local.generation.decoding import TextStream, TokenChooser
-from dlcodegen_local.generation.gguf_header import read_header
+from dlcodegen_local.generation.gguf_header import GgufHeader, read_header
 from dlcodegen_local.generation.llm import Completion, FinishReason, ModelInfo, Progress, Prompt, Sampling
 from dlcodegen_local.generation.lookup import Choose, LookupWriter
 from dlcodegen_local.generation.memory import choose_context
 from dlcodegen_local.generation.native import NativeModel
 from dlcodegen_local.generation.pace import ModelCache, Pace, default_pace, find_pace
 from dlcodegen_local.generation.scoring import ChunkScorer
+from dlcodegen_local.hash_cache import known_sha256
 from dlcodegen_local.plain_text import plain
 
 OnProgress = Callable[[Progress], None]
 _COUNTED_TEXTS = 64
 
 
-class LlamaCppLLM:
-    """Run a GGUF model on the CPU.
+class LoadedLLM:
+    """Answer with a native model that is loaded already; `info` says what it is, but not its pace."""
 
-    With a `cache` the model is measured on this machine, once, and runs by what was found: the
-    threads, unless `n_threads` gives them, and drafts of what the answer repeats. `pace` replaces
-    the measurement. Without both it writes token by token.
-
-    Raises:
-        ArtifactError: the file is no sound GGUF, cannot be loaded, or does not fit into memory.
-        ConfigError: `n_ctx` is more than the model was trained for.
-    """
-
-    def __init__(
-        self,
-        path: Path | str,
-        *,
-        n_ctx: int | None = None,
-        n_threads: int | None = None,
-        seed: int = 0,
-        cache: ModelCache | None = None,
-        pace: Pace | None = None,
-    ) -> None:
-        file = Path(path)
-        header = read_header(file)
-        choice = choose_context(header, n_ctx)
-        sha256 = sha256_of(file)
+    def __init__(self, native: NativeModel, info: ModelInfo, pace: Pace, seed: int = 0) -> None:
+        self._native = native
+        self._pace = pace
         self._seed = seed
-        self._native = NativeModel(file, choice)
-        weakref.finalize(self, self._native.close)
-        self._pace = pace or default_pace(header.n_params, n_threads)
-        if pace is None and cache is not None:
-            self._pace = find_pace(self._native, sha256, self._pace, n_threads, cache)
-        self._native.set_threads(*self._pace.threads)
-        self._info = ModelInfo(
-            name=plain(str(header.metadata.get("general.name") or file.stem)),
-            path=file,
-            sha256=sha256,
-            n_ctx=choice,
-            n_params=header.n_params,
-            chat_format=find_format(file, header, cache.folder / "templates" if cache else None).name,
-            size_bytes=header.size_bytes,
-            pace=self._pace.to_dict(),
-        )
+        self._info = replace(info, pace=pace.to_dict())
         self._read_tokens: list[int] = []
         # Budgets count the same materials again and again.
-        self._tokens_of = lru_cache(_COUNTED_TEXTS)(partial(self._native.tokenize, special=False))
+        self._tokens_of = lru_cache(_COUNTED_TEXTS)(partial(native.tokenize, special=False))
+        native.set_threads(*pace.threads)
 
     @property
     def info(self) -> ModelInfo:
         """Describe the model."""
         return self._info
-
-    def close(self) -> None:
-        """Give the memory of the model back; nothing may be asked afterwards."""
-        self._native.close()
-
-    def __enter__(self) -> "LlamaCppLLM":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text, special tokens read as plain text."""
@@ -192,6 +148,69 @@ class LlamaCppLLM:
                 done = at + len(chunk) - kept
                 on_progress(_progress("reading", done, len(input_ids) - kept, start))
         return kept
+
+
+class LlamaCppLLM(LoadedLLM):
+    """Load a GGUF model into this process and run it on the CPU.
+
+    A fault of the native code ends the process: commands load a model through `model_worker`. With a
+    `cache` the model is measured on this machine, once, and runs by what was found: the threads, unless
+    `n_threads` gives them, and drafts of what the answer repeats. `pace` replaces the measurement.
+    Without both it writes token by token.
+
+    Raises:
+        ArtifactError: the file is no sound GGUF, cannot be loaded, or does not fit into memory.
+        ConfigError: `n_ctx` is more than the model was trained for.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        n_ctx: int | None = None,
+        n_threads: int | None = None,
+        seed: int = 0,
+        cache: ModelCache | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        file = Path(path)
+        header = read_header(file)
+        info = describe_model(file, header, choose_context(header, n_ctx), cache)
+        native = NativeModel(file, info.n_ctx)
+        weakref.finalize(self, native.close)
+        chosen = pace or default_pace(header.n_params, n_threads)
+        if pace is None and cache is not None:
+            chosen = find_pace(native, info.sha256, chosen, n_threads, cache)
+        super().__init__(native, info, chosen, seed)
+
+    def close(self) -> None:
+        """Give the memory of the model back; nothing may be asked afterwards."""
+        self._native.close()
+
+    def __enter__(self) -> "LlamaCppLLM":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def describe_model(file: Path, header: GgufHeader, n_ctx: int, cache: ModelCache | None) -> ModelInfo:
+    """Return what a file says of its model, without loading it: hash and prompt format, no pace.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+    """
+    return ModelInfo(
+        name=plain(str(header.metadata.get("general.name") or file.stem)),
+        path=file,
+        sha256=known_sha256(file, cache.folder) if cache else sha256_of(file),
+        n_ctx=n_ctx,
+        n_params=header.n_params,
+        chat_format=find_format(file, header, cache.folder / "templates" if cache else None).name,
+        size_bytes=header.size_bytes,
+    )
 
 
 def _progress(kind: Any, done: int, total: int, start: float, text: str = "") -> Progress:

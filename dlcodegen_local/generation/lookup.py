@@ -13,7 +13,7 @@ token that is changed in a copied text is stepped over.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -57,10 +57,16 @@ class Decoder(Protocol):
 class Steps:
     """Hold what decoding several tokens at once costs on this machine, in milliseconds by their number.
 
-    Only numbers that leave the logits bit for bit those of tokens decoded one by one.
+    Only numbers that leave the logits bit for bit those of tokens decoded one by one. `growth` is what a
+    thousand tokens before them add: next to nothing for a large model, most of the time of a tiny one.
     """
 
     milliseconds: Mapping[int, float]
+    growth: Mapping[int, float] = field(default_factory=dict)
+
+    def cost(self, size: int, position: int) -> float:
+        """Return the milliseconds of a step of a known size at a position."""
+        return self.milliseconds[size] + self.growth.get(size, 0.0) * position / 1000
 
 
 class PromptLookup:
@@ -122,25 +128,29 @@ class DraftLength:
     """
 
     def __init__(self, steps: Steps) -> None:
-        known = {size: ms for size, ms in steps.milliseconds.items() if size > 1 and ms > 0}
-        self._one = steps.milliseconds.get(1, 0.0)
-        self._sizes = dict(sorted(known.items())) if self._one > 0 else {}
+        known = {size: ms for size, ms in steps.milliseconds.items() if ms > 0}
+        self._steps = steps
+        self._sizes = sorted(size for size in known if size > 1) if 1 in known else []
         self._accepted = [_PRIOR_ACCEPTED] * (len(_KINDS) + 1)
         self._tried = [_PRIOR_TRIED] * (len(_KINDS) + 1)
         self._plain_ms = 0.0
         self._saved_ms = 0.0
 
-    def choose(self, match: int, available: int) -> int:
+    def choose(self, match: int, available: int, position: int = 0) -> int:
         """Return how many of the `available` tokens after a match to draft; 0 where it does not pay."""
+        if not self._sizes:
+            return 0
         kind = _kind(match)
         share = self._accepted[kind] / self._tried[kind]
-        slack = _ALLOWED_LOSS * self._plain_ms + _FREE_STEPS * self._one + self._saved_ms
+        one = self._steps.cost(1, position)
+        slack = _ALLOWED_LOSS * self._plain_ms + _FREE_STEPS * one + self._saved_ms
         best, best_rate = 0, 1.0
-        for size, milliseconds in self._sizes.items():
-            if size - 1 > available or milliseconds - self._one > slack:
+        for size in self._sizes:
+            milliseconds = self._steps.cost(size, position)
+            if size - 1 > available or milliseconds - one > slack:
                 break
             expected = size if share >= 1 else (1 - share**size) / (1 - share)
-            rate = expected * self._one / milliseconds
+            rate = expected * one / milliseconds
             if rate > best_rate:
                 best, best_rate = size - 1, rate
         return best
@@ -153,12 +163,13 @@ class DraftLength:
         self._accepted[kind] += accepted
         self._tried[kind] += tried
 
-    def spend(self, tokens: int, drafted: int) -> None:
+    def spend(self, tokens: int, drafted: int, position: int = 0) -> None:
         """Keep account of a step that gave `tokens`."""
-        plain = tokens * self._one
-        spent = self._sizes.get(drafted + 1, self._one) if drafted else self._one
+        if not self._sizes:
+            return
+        plain = tokens * self._steps.cost(1, position)
         self._plain_ms += plain
-        self._saved_ms += plain - spent
+        self._saved_ms += plain - self._steps.cost(drafted + 1, position)
 
 
 def _kind(match: int) -> int:
@@ -218,7 +229,7 @@ class LookupWriter:
             compared = min(len(foretold), len(new))
             wrong = next((i for i in range(compared) if foretold[i] != new[i]), None)
             self._length.watch(match, *((compared, compared) if wrong is None else (wrong, wrong + 1)))
-        self._length.spend(len(new), count)
+        self._length.spend(len(new), count, self._position)
         return new
 
     def _foretell(self, left: int) -> tuple[list[int], int, int]:
@@ -227,4 +238,4 @@ class LookupWriter:
             return [], 0, 0
         place, match = self._lookup.find()
         foretold = self._lookup.following(place, min(left - 1, MAX_DRAFT)) if match else []
-        return foretold, match, self._length.choose(match, len(foretold)) if foretold else 0
+        return foretold, match, self._length.choose(match, len(foretold), self._position) if foretold else 0

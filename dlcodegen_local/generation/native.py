@@ -7,6 +7,7 @@ Does not protect from faults of the native code itself.
 
 import ctypes
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcodegen_local.errors import ArtifactError, GenerationError
+from dlcodegen_local.generation.backends import load_backends
 
 MAX_BATCH_TOKENS = 256
 _SENTENCEPIECE = 1
@@ -31,18 +33,16 @@ class NativeModel:
     in the file: repacked for a processor they take another path for four tokens than for one.
     """
 
-    def __init__(self, path: Path, n_ctx: int) -> None:
-        import llama_cpp
-
-        self._api: Any = llama_cpp
+    def __init__(self, path: Path, n_ctx: int, source: str = "") -> None:
+        """Load the model of a file, opened as `source` where that is another path to the same file."""
+        llama_cpp = load_library()
+        self._api = llama_cpp
         self.n_ctx = n_ctx
         self._open = False
-        llama_cpp.llama_log_set(_silent_log(), ctypes.c_void_p(0))
-        llama_cpp.llama_backend_init()
         model_params = llama_cpp.llama_model_default_params()
         model_params.n_gpu_layers = 0
         model_params.use_extra_bufts = False
-        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), model_params)
+        self._model = llama_cpp.llama_model_load_from_file(os.fsencode(source or path), model_params)
         if not self._model:
             raise ArtifactError(
                 f"{path} is not a model that llama.cpp can load", hint="check that the file is complete"
@@ -157,12 +157,19 @@ class NativeModel:
 
 
 @functools.cache
-def _silent_log() -> Any:
-    """Return a log callback that drops everything; the cache keeps it alive for the native side.
+def load_library() -> Any:
+    """Import llama.cpp and make it ready, once a process.
 
-    It is a C function that reads no argument: an interrupt that falls into a Python callback is lost.
+    Its log callback drops everything. It is a C function that reads no argument: an interrupt that
+    falls into a Python callback is lost.
+
+    Raises:
+        ImportError: llama-cpp-python is not installed.
     """
     import llama_cpp
 
     address = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
-    return llama_cpp.llama_log_callback(address)
+    llama_cpp.llama_log_set(llama_cpp.llama_log_callback(address), ctypes.c_void_p(0))
+    load_backends(Path(llama_cpp.__file__).parent / "lib")
+    llama_cpp.llama_backend_init()
+    return llama_cpp

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.generation.lookup import Steps
 from dlcodegen_local.generation.native import MAX_BATCH_TOKENS, NativeModel
 
-VERSION = 2
+VERSION = 3
+NEW_MODEL = "this model is new here: its speed is measured, once; a large one takes a minute"
 _SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 _ROUNDS = 3
 _LEAST_MS = 100.0
@@ -33,7 +34,10 @@ _ENOUGH_MS = 1500.0
 _LONGEST_STEP_MS = 1000.0
 _CLEARLY = 0.95
 _DISTURBED = 1.3
+# A model whose steps are longer than this is a large one: its attention hardly counts.
+_QUICK_MS = 10.0
 _START = 64
+_LATER = 1024
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class Pace:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
-        steps = self.steps and {str(size): ms for size, ms in sorted(self.steps.milliseconds.items())}
-        return {"threads": list(self.threads), "chunk_tokens": self.chunk_tokens, "steps": steps}
+        value: dict[str, Any] = {"threads": list(self.threads), "chunk_tokens": self.chunk_tokens}
+        if self.steps is None:
+            return {**value, "steps": None}
+        return {**value, "steps": _texts(self.steps.milliseconds), "growth": _texts(self.steps.growth)}
 
     @classmethod
     def from_dict(cls, value: Any) -> "Pace":
@@ -59,16 +65,22 @@ class Pace:
         try:
             writing, reading = value["threads"]
             steps = {int(size): float(ms) for size, ms in (value["steps"] or {}).items()}
+            growth = {int(size): float(ms) for size, ms in value.get("growth", {}).items()}
             numbers = (int(writing), int(reading), int(value["chunk_tokens"]))
-        except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as exc:
             raise ValueError("no pace of a model") from exc
         if (
             min(numbers) < 1
             or max(numbers) > MAX_BATCH_TOKENS
             or not all(0 < size <= MAX_BATCH_TOKENS and 0 < ms < 1e9 for size, ms in steps.items())
+            or not all(size in steps and 0 <= ms < 1e9 for size, ms in growth.items())
         ):
             raise ValueError("no pace of a model")
-        return cls(numbers[:2], numbers[2], Steps(steps) if steps else None)
+        return cls(numbers[:2], numbers[2], Steps(steps, growth) if steps else None)
+
+
+def _texts(milliseconds: Mapping[int, float]) -> dict[str, float]:
+    return {str(size): ms for size, ms in sorted(milliseconds.items())}
 
 
 def default_pace(n_params: int, n_threads: int | None) -> Pace:
@@ -95,14 +107,31 @@ def find_pace(
     model: NativeModel, sha256: str, default: Pace, n_threads: int | None, cache: ModelCache
 ) -> Pace:
     """Return the pace of a model on this machine: the kept one, else a new measurement, which is kept."""
-    path = cache.folder / "pace" / f"{_key(sha256, n_threads)}.json"
-    with contextlib.suppress(OSError, ValueError):
-        return Pace.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    cache.notify("this model is new here: its speed is measured, once; a large one takes a minute")
+    kept = kept_pace(sha256, n_threads, cache)
+    if kept is not None:
+        return kept
+    cache.notify(NEW_MODEL)
     pace = measure_pace(model, default, n_threads)
-    with contextlib.suppress(ConfigError):  # no place to keep it: measured again next time
-        write_file(path, json.dumps(pace.to_dict(), indent=1) + "\n")
+    keep_pace(pace, sha256, n_threads, cache)
     return pace
+
+
+def kept_pace(sha256: str, n_threads: int | None, cache: ModelCache) -> Pace | None:
+    """Return the measurement that was kept; None where there is none, or it is damaged."""
+    try:
+        return Pace.from_dict(json.loads(_place(sha256, n_threads, cache).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def keep_pace(pace: Pace, sha256: str, n_threads: int | None, cache: ModelCache) -> None:
+    """Keep a measurement; without a place for it the model is measured again next time."""
+    with contextlib.suppress(ConfigError):
+        write_file(_place(sha256, n_threads, cache), json.dumps(pace.to_dict(), indent=1) + "\n")
+
+
+def _place(sha256: str, n_threads: int | None, cache: ModelCache) -> Path:
+    return cache.folder / "pace" / f"{_key(sha256, n_threads)}.json"
 
 
 def measure_pace(model: NativeModel, default: Pace, n_threads: int | None = None) -> Pace:
@@ -111,18 +140,10 @@ def measure_pace(model: NativeModel, default: Pace, n_threads: int | None = None
     `n_threads` fixes the threads. A model that cannot take back tokens gets no drafts.
     """
     model.forget(0)
-    length = _START + max(_SIZES)
-    if model.n_ctx < length:
-        return default
-    tokens = [(7 * i * i + 13 * i) % model.n_vocab for i in range(length)]
-    tokens = [0 if model.is_end(token) else token for token in tokens]
-    model.set_threads(*default.threads)
-    model.decode(tokens[:_START], 0)
-    if not model.forget(_START - 1):
+    stand = _Stand(model)
+    if not stand.begin(_START, default.threads):
         model.forget(0)
         return default
-    model.decode(tokens[_START - 1 : _START], _START - 1)
-    stand = _Stand(model, tokens[_START:])
     stand.look_around(default.threads[0])
     is_fixed = n_threads is not None or stand.is_disturbed
     threads = default.threads if is_fixed else _threads(stand)
@@ -133,17 +154,47 @@ def measure_pace(model: NativeModel, default: Pace, n_threads: int | None = None
         if taken > _LONGEST_STEP_MS:
             break
         milliseconds[size] = round(taken, 3)
+    growth = _growth(stand, milliseconds, threads) if milliseconds[1] < _QUICK_MS else {}
     model.forget(0)
-    return Pace(threads, default.chunk_tokens, Steps(milliseconds))
+    return Pace(threads, default.chunk_tokens, Steps(milliseconds, growth))
+
+
+def _growth(stand: "_Stand", milliseconds: Mapping[int, float], threads: tuple[int, int]) -> dict[int, float]:
+    """Return what a thousand tokens more before a step add to its time; nothing where there is no room."""
+    if not stand.begin(_LATER, threads):
+        return {}
+    added = {
+        size: (stand.milliseconds(size, threads[size > 1]) - before) * 1000 / (_LATER - _START)
+        for size, before in milliseconds.items()
+    }
+    return {size: round(max(ms, 0.0), 3) for size, ms in added.items()}
 
 
 class _Stand:
-    """Time a model that has read `_START` tokens."""
+    """Time a model that has read so many tokens."""
 
-    def __init__(self, model: NativeModel, tokens: list[int]) -> None:
+    def __init__(self, model: NativeModel) -> None:
         self.model = model
         self.is_disturbed = False
-        self._tokens = tokens
+        self._start = 0
+        self._tokens: list[int] = []
+
+    def begin(self, start: int, threads: tuple[int, int]) -> bool:
+        """Read `start` tokens; False where the context is too short or tokens cannot be taken back."""
+        model, length = self.model, start + max(_SIZES)
+        if model.n_ctx < length:
+            return False
+        tokens = [(7 * i * i + 13 * i) % model.n_vocab for i in range(length)]
+        tokens = [0 if model.is_end(token) else token for token in tokens]
+        model.set_threads(*threads)
+        model.forget(0)
+        for at in range(0, start, _START):
+            model.decode(tokens[at : at + _START], at)
+        if not model.forget(start - 1):
+            return False
+        model.decode(tokens[start - 1 : start], start - 1)
+        self._start, self._tokens = start, tokens[start:]
+        return True
 
     def look_around(self, threads: int) -> None:
         """Find out whether other work takes the processor away: steps then take longer than they work."""
@@ -157,10 +208,10 @@ class _Stand:
         while spent < _LEAST_MS or (tried < _ROUNDS and spent < _ENOUGH_MS):
             tried += 1
             start, worked = time.perf_counter(), time.process_time()
-            self.model.decode(self._tokens[:size], _START, all_logits=True)
+            self.model.decode(self._tokens[:size], self._start, all_logits=True)
             self.model.logits(-1)
             taken, worked = time.perf_counter() - start, (time.process_time() - worked) / threads
-            self.model.forget(_START)
+            self.model.forget(self._start)
             best = min(best, 1000 * (worked if self.is_disturbed else taken))
             spent += 1000 * taken
         return best
@@ -173,16 +224,16 @@ class _Stand:
         alone: list[NDArray[np.float32]] = []
         exact = []
         for size in _SIZES:
-            self.model.forget(_START + len(alone))
+            self.model.forget(self._start + len(alone))
             for index in range(len(alone), size):
-                self.model.decode(self._tokens[index : index + 1], _START + index)
+                self.model.decode(self._tokens[index : index + 1], self._start + index)
                 alone.append(self.model.logits(-1).copy())
-            self.model.forget(_START)
-            self.model.decode(self._tokens[:size], _START, all_logits=True)
+            self.model.forget(self._start)
+            self.model.decode(self._tokens[:size], self._start, all_logits=True)
             if not all(np.array_equal(self.model.logits(i), alone[i]) for i in range(size)):
                 break
             exact.append(size)
-        self.model.forget(_START)
+        self.model.forget(self._start)
         return exact
 
 

@@ -13,6 +13,7 @@ from dlcodegen_local.plan.layer_words import LAYERS
 from dlcodegen_local.plan.layers import LayerCall, parse_layer
 from dlcodegen_local.plan.schema import Plan
 
+_ONE_CHANNEL = re.compile(r"Input\(shape=\([^()]*, 1\)\)")
 _SCALING = re.compile(r"\b(Rescaling\((?:[^()]|\([^()]*\))*\))")
 _RANDOM = "Random"
 _PREPARING = ("Rescaling", "Normalization", "TextVectorization", _RANDOM, "Resizing", "MelSpectrogram")
@@ -127,10 +128,29 @@ def with_layers_of(model_body: str, other_body: str, *, is_augmented: bool = Tru
     if not given or not all(isinstance(item, ast.Call) for item in lists[0].elts):
         return None
     own = _layer_lists(model_body)
+    if len(own) == 1 and not any(_prepares(name) for name, _ in _own_layers(model_body, own[0])[1:2]):
+        ranks = input_rank(model_body), input_rank(other_body)
+        if ranks == (1, 2) and _ONE_CHANNEL.search(other_body):
+            given.insert(0, "layers.Reshape((-1, 1))")
+        elif None not in ranks and ranks[0] != ranks[1]:
+            return None
     filled = _fill_list(model_body, own[0], given, is_augmented) if len(own) == 1 else None
     if not own:
         filled = _fill_chain(model_body, given)
     return filled if filled is not None and parse_module(filled) is not None else None
+
+
+def input_rank(model_body: str) -> int | None:
+    """Return how many axes a model's only input has beside the batch; None where the text does not tell."""
+    tree = parse_module(model_body)
+    shapes = [
+        word.value
+        for node in (ast.walk(tree) if tree else ())
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Input"
+        for word in node.keywords
+        if word.arg == "shape"
+    ]
+    return len(shapes[0].elts) if len(shapes) == 1 and isinstance(shapes[0], ast.Tuple) else None
 
 
 def _fill_list(model_body: str, layers: ast.List, given: list[str], is_augmented: bool) -> str | None:

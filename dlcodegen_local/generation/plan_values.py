@@ -30,6 +30,10 @@ _REGRESSION_METRICS = (*_DISTANCES, "root_mean_squared_error")
 _CLASSES = ("Classification", "Recognition")
 
 
+# A type that is no call, as `str | None`, reads no option.
+_OPTIONAL_FIELD = ("type=field.type,", "type=field.type if callable(field.type) else str,")
+
+
 def expected_defaults(
     plan: Plan, config_body: str, own_plan: Plan | None = None
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -168,6 +172,8 @@ def complete_fields(
     text = config_body.split("\n")
     text[last:last] = [f"    {lines[name]}" for name in sorted(lines)]
     completed = "\n".join(text)
+    if any(" | None" in line for line in lines.values()):
+        completed = completed.replace(*_OPTIONAL_FIELD)
     if not lines or parse_module(completed) is None:
         return config_body, ()
     return completed, tuple(sorted(lines))

@@ -111,9 +111,13 @@ class StageResult:
     def account(self) -> str:
         """Say what a stage read and wrote, and which share of its sections is the model's own."""
         own = sum(source == "model" for source in self.provenance.values())
-        parts = [f"{self.prompt_tokens} tokens read", f"{self.completion_tokens} written"]
+        parts = []
+        if self.prompt_tokens or not self.provenance:
+            parts += [f"{self.prompt_tokens} tokens read", f"{self.completion_tokens} written"]
         if self.completion_seconds > 0 and self.completion_tokens:
             parts.append(f"{self.completion_tokens / self.completion_seconds:.0f} tokens/s")
+        if self.scoring_seconds > 0:
+            parts.append(f"sections compared in {self.scoring_seconds:.1f} s")
         if self.provenance:
             parts.append(f"{own} of {len(self.provenance)} sections by the model")
         return ", ".join(parts)

@@ -18,11 +18,12 @@ from dlcodegen_local.artifacts import MANIFEST_FILE, MODEL_NAME, ArtifactFile, M
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ArtifactError, ConfigError, DlcodegenError
 from dlcodegen_local.generation.gguf_header import read_header
+from dlcodegen_local.generation.memory import choose_context
 from dlcodegen_local.model_store.copying import STATE, OnProgress, Pace, copy_file
 from dlcodegen_local.model_store.licences import FoundLicence, find_licence
 from dlcodegen_local.model_store.sources import Source
 from dlcodegen_local.model_store.store import STAGING, Store, check_model
-from dlcodegen_local.model_store.trial import try_loading
+from dlcodegen_local.model_store.trial import shortest_context, try_loading
 
 _SPARE_BYTES = 64 << 20
 
@@ -96,7 +97,8 @@ def _look_at(source: Source) -> None:
             f"{source.path} names {len(weights)} GGUF files, not one", hint="bring a model folder"
         )
     if len(weights[0].parts) == 1:
-        read_header(weights[0].parts[0])
+        header = read_header(weights[0].parts[0])
+        choose_context(header, shortest_context(header))  # one that this machine cannot hold is not copied
 
 
 def _header_licence(copied: Manifest) -> object:

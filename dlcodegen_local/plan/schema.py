@@ -164,7 +164,7 @@ def _check_number(key: str, number: object, maximum: float, *, whole: bool) -> N
         kind = "a whole number" if whole else "a number"
         raise _refused(key, f"must be {kind} or null, not {number!r}")
     assert isinstance(number, int | float)
-    if not math.isfinite(number) or number <= 0 or number > maximum:
+    if number > maximum or number <= 0 or not math.isfinite(number):  # in this order: no float holds 10**400
         raise _refused(key, f"must be over 0 and at most {maximum:g}, not {number!r}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcodegen_local.errors import ArtifactError, ConfigError
-from dlcodegen_local.plain_text import find_unplain
+from dlcodegen_local.plain_text import find_unplain, find_unseen
 from dlcodegen_local.plan.schema import Plan
 
 _MAX_FILE_BYTES = 1_000_000
@@ -130,6 +130,8 @@ def read_sample(path: Path, pool: str) -> Sample:
         if hashlib.sha256(code).hexdigest() != record.sha256:
             raise ArtifactError(f"{code_path} is damaged (its sha256 differs)", hint="restore the sample")
         source = _plain_text(code_path, "code", code.decode("utf-8"))
+        if (found := find_unseen(source)) is not None:
+            raise ArtifactError(f"{code_path}: the code holds {found}", hint="restore the sample")
     except (OSError, UnicodeDecodeError) as exc:
         raise ArtifactError(
             f"{code_path} is not a readable sample: {exc!r}", hint="restore the sample"

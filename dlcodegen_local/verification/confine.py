@@ -34,7 +34,12 @@ def main(descriptor: int) -> NoReturn:
         with open(descriptor, "rb") as file:
             orders = cast("Orders", SimpleNamespace(**json.load(file)))
         _limit(orders)
-        run = {"bubblewrap": _bubblewrap, "namespaces": _namespaces, "landlock": _landlock}
+        run = {
+            "bubblewrap": _bubblewrap,
+            "namespaces": _namespaces,
+            "landlock": _landlock,
+            "none": _unconfined,
+        }
         run[orders.backend](orders)
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"dlcodegen-confine: {error}\n")
@@ -76,7 +81,7 @@ def _bubblewrap(orders: "Orders") -> NoReturn:
         argv += ["--setenv", name, text]
     # Counted inside: outside, the limit would also count what else this user runs.
     count = f"--nproc={orders.processes}:{orders.processes}"
-    argv += ["--", isolation.PRLIMIT, count, "--", *orders.argv]
+    argv += ["--", isolation.PRLIMIT, count, "--", *isolation.FIRST_PROCESS, *orders.argv]
     supervisor = _Supervisor()
     sandbox = os.fork()
     if sandbox:
@@ -152,6 +157,17 @@ def _landlock(orders: "Orders") -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()
     _become(orders, orders.work, landlock=True)
+
+
+def _unconfined(orders: "Orders") -> NoReturn:
+    supervisor = _Supervisor(pid_namespace=False)
+    program = os.fork()
+    if program:
+        supervisor.watch(program)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.setsid()
+    os.chdir(orders.work)
+    os.execve(orders.argv[0], list(orders.argv), orders.environment)
 
 
 def _become(orders: "Orders", folder: str, *, landlock: bool = False) -> NoReturn:

@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlcodegen_local.config import OFFLINE_ENVIRONMENT
+
 # What a project may use when nobody said which environment it is for.
 KNOWN_PACKAGES = frozenset({"PIL", "keras", "matplotlib", "numpy", "tensorflow", "torch"})
 _TIMEOUT_S = 120
 _NOT_RESOLVED = frozenset({"antigravity", "this", "turtle", "idlelib"})  # their import does something
 _ENVIRONMENT = {
+    **OFFLINE_ENVIRONMENT,
     "CUDA_VISIBLE_DEVICES": "",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_OFFLINE": "1",
-    "ORT_DISABLE_TELEMETRY": "1",
     "PATH": "/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dlcodegen_local.verification import syscalls
 
 PRLIMIT = "/usr/bin/prlimit"
+# The first process of the namespace, under the same filter as the program: bubblewrap's own has none, and a
+# program of the same user could write into its memory.
+FIRST_PROCESS = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 HOME = "/home/sandbox"
 INSIDE = "/sandbox"
 SYSTEM_FILES = (
@@ -21,7 +24,7 @@ _PRIVATE_BYTES = 512 << 20
 _DEVICES = ("full", "null", "random", "urandom", "zero")
 BUBBLEWRAP_FLAGS = (
     *("--unshare-user", "--unshare-all", "--disable-userns", "--cap-drop", "ALL"),
-    *("--new-session", "--die-with-parent", "--clearenv", "--uid", "1000", "--gid", "1000"),
+    *("--new-session", "--die-with-parent", "--as-pid-1", "--clearenv", "--uid", "1000", "--gid", "1000"),
     *("--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev"),
     *("--size", str(_PRIVATE_BYTES), "--tmpfs", "/tmp", "--size", str(_PRIVATE_BYTES), "--tmpfs", "/dev/shm"),
     *("--size", str(_PRIVATE_BYTES), "--tmpfs", HOME),
@@ -44,6 +47,20 @@ def bind(descriptor: int, target: str) -> None:
     syscalls.mount(source, target, "", syscalls.MS_BIND | syscalls.MS_REC)
 
 
+def enter_empty_network() -> None:
+    """Move this process into a network in which nothing is, not even a loopback that is up.
+
+    Raises:
+        OSError: this machine does not let us.
+    """
+    user, group = os.geteuid(), os.getegid()
+    if user == 0:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        return
+    syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNET)
+    _map_user(f"{user} {user} 1", f"{group} {group} 1")
+
+
 def new_namespaces() -> None:
     """Enter new namespaces of every kind as an ordinary user of them."""
     user, group = os.geteuid(), os.getegid()
@@ -56,13 +73,18 @@ def new_namespaces() -> None:
         | syscalls.CLONE_NEWUTS
         | syscalls.CLONE_NEWCGROUP
     )
-    for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {user} 1"), ("gid_map", f"1000 {group} 1")):
+    _map_user(f"1000 {user} 1", f"1000 {group} 1")
+
+
+def _map_user(users: str, groups: str) -> None:
+    for name, text in (("setgroups", "deny"), ("uid_map", users), ("gid_map", groups)):
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
 
 
 def build_root(places: Mapping[str, str], readable: Sequence[str], work: str, inside: str) -> None:
     """Build the root that the program will see below /tmp, and enter it. Needs a new PID namespace."""
+    syscalls.name_machine("sandbox")
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     links = {path: os.readlink(path) for path in system_folders() if os.path.islink(path)}
     shown = [path for path in (*system_folders(), *SYSTEM_FILES) if path not in links]

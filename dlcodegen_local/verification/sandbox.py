@@ -63,6 +63,11 @@ class Sandbox(Protocol):
         """The backend's name, for messages and records."""
         ...
 
+    @property
+    def has_walls(self) -> bool:
+        """False where the program runs with all rights of the user."""
+        ...
+
     def run(
         self,
         argv: Sequence[str],
@@ -88,17 +93,23 @@ class Sandbox(Protocol):
 
 @dataclass(frozen=True)
 class LauncherSandbox:
-    """Run through the launcher of `confine`, by one of three backends.
+    """Run through the launcher of `confine`, by one of three backends, or with limits alone.
 
     - bubblewrap: namespaces of every kind, made by a tool that many have looked at, and seccomp.
     - namespaces: the same made by ourselves, with Landlock on top where the kernel has it.
     - landlock: files, seccomp and limits only. It does not hide how many processes the user runs,
       nor keep the program from filling shared kernel tables; local sockets do not work in it, so
       data loaders must not start workers.
+    - none: no wall at all; limits hold, and the whole tree is ended. Never chosen, only asked for.
     """
 
     name: str
     bwrap: str = ""
+
+    @property
+    def has_walls(self) -> bool:
+        """Say whether anything but limits holds the program."""
+        return self.name != "none"
 
     def run(
         self,
@@ -119,7 +130,7 @@ class LauncherSandbox:
             work.mkdir(mode=0o700)
             copy_limits = workfolder.CopyLimits(limits.disk_bytes)
             workfolder.copy_regular_files(workdir, work, copy_limits)
-            if confine.is_host_root():
+            if confine.is_host_root() and self.has_walls:
                 _give_away(work)
             orders = self._orders(argv, work, shown, limits, env)
             outcome = supervise.run_confined(orders, _tree_limits(limits))
@@ -143,7 +154,7 @@ class LauncherSandbox:
     def _orders(
         self, argv: Sequence[str], work: Path, shown: tuple[str, ...], limits: Limits, env: Mapping[str, str]
     ) -> Orders:
-        namespaces = self.name != "landlock"
+        namespaces = self.name in ("bubblewrap", "namespaces")
         home = isolation.HOME if namespaces else os.fspath(work)
         places = {"HOME": home, "TMPDIR": "/tmp" if namespaces else home, "KERAS_HOME": f"{home}/.keras"}
         code = seccomp.build_filter(os.uname().machine, namespaces=namespaces)
@@ -161,6 +172,9 @@ class LauncherSandbox:
             processes=limits.processes,
             bwrap=self.bwrap,
         )
+
+
+NO_WALLS = LauncherSandbox("none")
 
 
 def find_sandbox(preferred: str | None = None) -> Sandbox:
@@ -181,7 +195,7 @@ def find_sandbox(preferred: str | None = None) -> Sandbox:
         reasons.append(f"{name}: {reason}")
     raise SandboxError(
         f"no sandbox works on this machine ({'; '.join(reasons)})",
-        hint="install bubblewrap (apt install bubblewrap), or allow user namespaces, or run without the code",
+        hint="install bubblewrap (apt install bubblewrap), or allow user namespaces; or type --unsafe-run",
     )
 
 

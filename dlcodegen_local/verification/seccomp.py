@@ -10,6 +10,9 @@ the kernel as well: this is the second wall, not the first.
 
 import errno
 import struct
+from collections.abc import Sequence
+
+Condition = tuple[int, int, int]
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_OR_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
@@ -17,7 +20,8 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 _NEW_NAMESPACE_FLAGS = 0x7E020080
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_AF_UNIX = 1
+_TUNSETIFF = 0x400454CA
+_AF_UNIX, _AF_NETLINK, _NETLINK_ROUTE = 1, 16, 0
 
 # name: (number on x86_64, number on aarch64); None where the machine has no such call
 _REFUSED: dict[str, tuple[int | None, int | None]] = {
@@ -113,6 +117,8 @@ _PRETENDED: dict[str, tuple[int | None, int | None]] = {
 }
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _SOCKET, _IOCTL, _PRLIMIT64, _PERSONALITY = (41, 198), (16, 29), (302, 261), (135, 92)
+_SOCKETPAIR = (53, 199)
+_AROUND_THE_GUARD = ("io_uring_enter", "io_uring_register", "io_uring_setup", "pidfd_getfd")
 
 
 def supported(machine: str) -> bool:
@@ -130,8 +136,6 @@ def build_filter(machine: str, *, namespaces: bool) -> bytes:
     column = _COLUMN[machine]
     refused = _REFUSED if namespaces else {**_REFUSED, **_REFUSED_WITHOUT_NAMESPACES}
     code = _load_number(machine)
-    if machine == "x86_64":
-        code += [_jump(_JUMP_GREATER_OR_EQUAL, 0x40000000, 0, 1), _statement(_RETURN, _KILL_PROCESS)]
     for _, numbers in sorted(refused.items()):
         if (number := numbers[column]) is not None:
             code += _when(number, [_refuse(errno.EPERM)])
@@ -148,6 +152,30 @@ def build_filter(machine: str, *, namespaces: bool) -> bytes:
     return b"".join([*code, _statement(_RETURN, _ALLOW)])
 
 
+def build_guard(machine: str) -> bytes:
+    """Return the filter under which every command runs: it refuses each socket that is not local, by EACCES.
+
+    Refused as well is what makes or takes a socket past `socket`: io_uring, descriptors of other processes,
+    tunnels. The routing table's own netlink socket stays: bubblewrap brings up the loopback of its empty
+    network by it, and it carries nothing to another machine.
+    """
+    column = _COLUMN[machine]
+    code = _load_number(machine)
+    for name in _AROUND_THE_GUARD:
+        if (number := _REFUSED[name][column]) is not None:
+            code += _when(number, [_refuse(errno.EACCES)])
+    family = [
+        *(_load_argument(0), _jump(_JUMP_EQUAL, _AF_UNIX, 0, 1), _statement(_RETURN, _ALLOW)),
+        *(_jump(_JUMP_EQUAL, _AF_NETLINK, 0, 3), _load_argument(2)),
+        *(_jump(_JUMP_EQUAL, _NETLINK_ROUTE, 0, 1), _statement(_RETURN, _ALLOW)),
+        _refuse(errno.EACCES),
+    ]
+    code += _when(_SOCKET[column], family)
+    code += _when(_SOCKETPAIR[column], _allow_only(0, (_AF_UNIX,), errno.EACCES))
+    code += _when(_IOCTL[column], _refuse_values(1, (_TUNSETIFF,)))
+    return b"".join([*code, _statement(_RETURN, _ALLOW)])
+
+
 def refuse_calls(machine: str, numbers: tuple[int, ...]) -> bytes:
     """Return a filter that refuses some calls and allows all others: to try what happens without them."""
     code = _load_number(machine)
@@ -156,14 +184,41 @@ def refuse_calls(machine: str, numbers: tuple[int, ...]) -> bytes:
     return b"".join([*code, _statement(_RETURN, _ALLOW)])
 
 
+def refuse_arguments(
+    machine: str,
+    *,
+    with_bits: Sequence[Condition] = (),
+    without_bits: Sequence[Condition] = (),
+    other_values: Sequence[Condition] = (),
+) -> bytes:
+    """Return a filter that refuses calls by one of their arguments and allows all others.
+
+    A condition is a call's number, the index of an argument, and a value: the call is refused where
+    the argument has any of these bits, has none of them, or is another value.
+    """
+    code = _load_number(machine)
+    for number, index, bits in with_bits:
+        code += _when(number, _unless_bits(index, bits))
+    for number, index, bits in without_bits:
+        jump = _jump(_JUMP_ANY_BIT, bits, 1, 0)
+        block = [_load_argument(index), jump, _refuse(errno.EPERM), _statement(_RETURN, _ALLOW)]
+        code += _when(number, block)
+    for number, index, value in other_values:
+        code += _when(number, _allow_only(index, (value,), errno.EPERM))
+    return b"".join([*code, _statement(_RETURN, _ALLOW)])
+
+
 def _load_number(machine: str) -> list[bytes]:
-    """Load the number of the call, where it is one of this machine."""
-    return [
+    """Load the number of the call, where it is one of this machine's own table."""
+    code = [
         _statement(_LOAD, 4),
         _jump(_JUMP_EQUAL, _AUDIT_ARCH[machine], 1, 0),
         _statement(_RETURN, _KILL_PROCESS),
         _statement(_LOAD, 0),
     ]
+    if machine == "x86_64":
+        code += [_jump(_JUMP_GREATER_OR_EQUAL, 0x40000000, 0, 1), _statement(_RETURN, _KILL_PROCESS)]
+    return code
 
 
 def _statement(operation: int, operand: int) -> bytes:

@@ -7,14 +7,16 @@ read with a size limit and judged here. Says nothing about how well a model lear
 
 import json
 import math
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from dlcodegen_local.config import OFFLINE_ENVIRONMENT
 from dlcodegen_local.errors import ConfigError
 from dlcodegen_local.plan.categories import DECODED
 from dlcodegen_local.plan.schema import Plan
@@ -22,7 +24,7 @@ from dlcodegen_local.sections import REQUIRED_FUNCTIONS
 from dlcodegen_local.verification.report import Finding, SmokeResult
 from dlcodegen_local.verification.sandbox import Limits, Sandbox, SandboxResult, interpreter_paths
 from dlcodegen_local.verification.shapes import explain_shape, planned_shape
-from dlcodegen_local.verification.smoke_driver import RESULT
+from dlcodegen_local.verification.smoke_driver import RESULT, WATCH
 
 SMOKE_LIMITS = Limits()
 SCRIPT_MODULE = "project"
@@ -32,16 +34,15 @@ _MODULES = ("config", "model", "train", "evaluate", "predict")
 _PROBE_TIMEOUT_S = 30
 _FACTS = (
     *("stage", "train", "loss", "loss_history", "metrics"),
-    *("prediction_shape", "parameters", "saved", "versions"),
+    *("prediction_shape", "parameters", "saved", "versions", "batch_losses", "history", "confusion"),
 )
+_SIGNAL_EXITS = (134, 137, 139)  # abort, kill, segmentation fault
+_OUT_OF_MEMORY = re.compile(r"MemoryError|ResourceExhausted|OOM when|[Oo]ut of memory|can't allocate memory")
 _ERROR_FACTS = ("file", "line", "code", "type", "message", "traceback")
 
 CHILD_ENVIRONMENT: Mapping[str, str] = {
+    **OFFLINE_ENVIRONMENT,
     "CUDA_VISIBLE_DEVICES": "",
-    "DO_NOT_TRACK": "1",
-    "HF_DATASETS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_OFFLINE": "1",
     "KERAS_BACKEND": "tensorflow",
     "LANG": "C.UTF-8",
     "LOGNAME": "sandbox",
@@ -50,18 +51,14 @@ CHILD_ENVIRONMENT: Mapping[str, str] = {
     "OMP_NUM_THREADS": "2",
     "OMP_WAIT_POLICY": "PASSIVE",  # threads of torch that spin take the time of those that work
     "OPENBLAS_NUM_THREADS": "2",
-    "ORT_DISABLE_TELEMETRY": "1",
     "PATH": "/usr/bin:/bin",
-    "PIP_NO_INDEX": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHASHSEED": "0",
     "PYTHONNOUSERSITE": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_NUM_INTEROP_THREADS": "2",
     "TF_NUM_INTRAOP_THREADS": "2",
-    "TRANSFORMERS_OFFLINE": "1",
     "USER": "sandbox",
-    "WANDB_MODE": "disabled",
 }
 
 
@@ -72,6 +69,10 @@ class SmokeScale:
     samples: int = 16
     batch_size: int = 4
     epochs: int = 1
+
+    def smallest(self) -> "SmokeScale":
+        """Return the scale for what does not fit into memory: one item at a time, few of them."""
+        return replace(self, samples=max(1, self.samples // 2), batch_size=1)
 
 
 def smoke_run(
@@ -156,8 +157,23 @@ def _run(
     plan: Plan | None,
     bounds: tuple[Limits, SmokeScale],
 ) -> SmokeResult:
+    """Run once, and once more with single items where memory ended the first run."""
     limits, scale = bounds
-    request = {
+
+    def attempt(scale: SmokeScale) -> tuple[SmokeResult, bool]:
+        ended, facts = _run_driver(files, _request(files, functions, scale), python, sandbox, limits)
+        return _judge(ended, facts, plan), _is_out_of_memory(ended, facts)
+
+    result, out_of_memory = attempt(scale)
+    if not out_of_memory or scale.batch_size == 1:
+        return result
+    again, _ = attempt(scale.smallest())
+    note = f"out of memory with batches of {scale.batch_size}, tried again with batches of 1"
+    return replace(again, seconds=result.seconds + again.seconds, message=f"{again.message} ({note})")
+
+
+def _request(files: Mapping[str, bytes], functions: Mapping[str, str], scale: SmokeScale) -> dict[str, Any]:
+    return {
         "files": sorted(files),
         "functions": dict(functions),
         "config_module": functions["parse_config"],
@@ -170,11 +186,17 @@ def _run(
             "output_dir": "outputs",
         },
     }
+
+
+def _run_driver(
+    files: Mapping[str, bytes], request: dict[str, Any], python: Path, sandbox: Sandbox, limits: Limits
+) -> tuple[SandboxResult, dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="dlcodegen-smoke-") as folder:
         work = Path(folder)
         for name, content in files.items():
             (work / name).write_bytes(content)
         (work / _DRIVER).write_bytes(Path(__file__).with_name("smoke_driver.py").read_bytes())
+        (work / f"{WATCH}.py").write_bytes(Path(__file__).with_name("smoke_watch.py").read_bytes())
         (work / "request.json").write_text(json.dumps(request), encoding="utf-8")
         result = sandbox.run(
             [str(python.absolute()), _DRIVER],
@@ -186,7 +208,18 @@ def _run(
         )
         facts = _read_facts(work / RESULT)
     facts["sandbox"] = sandbox.name
-    return _judge(result, facts, plan)
+    return result, facts
+
+
+def _is_out_of_memory(result: SandboxResult, facts: dict[str, Any]) -> bool:
+    """Tell an end for want of memory: at the limit, by a signal, or as an error of its own."""
+    if result.stopped_by:
+        return result.stopped_by == "memory"
+    error = facts.get("error")
+    if isinstance(error, dict):
+        text = f"{error.get('type')} {error.get('message')}"
+        return _OUT_OF_MEMORY.search(text) is not None
+    return facts.get("ok") is not True and result.exit_code in _SIGNAL_EXITS
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Run one project for a few steps and write down what happened. Runs inside the sandbox.
 
-Uses the standard library and numpy; imports nothing of ours. `request.json` says where the
-functions are; `result.json` is written anew at every stage, so that a killed run says how far it
-came. Nothing in it is trusted by the reader.
+Uses the standard library and numpy; imports nothing of ours but `smoke_watch`, which lies beside it.
+`request.json` says where the functions are; `result.json` is written anew at every stage, so that a
+killed run says how far it came. Nothing in it is trusted by the reader.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 RESULT = "result.json"
+WATCH = "_smoke_watch"
 _MAX_TEXT_CHARS = 2000
 _MAX_ENTRIES = 64
 
@@ -48,8 +50,13 @@ def _run(request: dict[str, Any], facts: dict[str, Any]) -> None:
     config_class = getattr(importlib.import_module(request["config_module"]), "Config", None)
     config = functions["parse_config"](_arguments(config_class, request["settings"]))
     facts["versions"] = _versions()
+    watching = importlib.import_module(WATCH)
+    watch = watching.Watch(sys.modules)
     _enter("train", facts)
-    measures = functions["train"](config)
+    try:
+        measures = functions["train"](config)
+    finally:
+        facts.update(watch.facts())
     _check_train(measures, facts)
     _check_saved(config, facts)
     _enter("evaluate", facts)
@@ -57,9 +64,14 @@ def _run(request: dict[str, Any], facts: dict[str, Any]) -> None:
     if not facts["metrics"]:
         raise CheckFailed("evaluate returned no number")
     _enter("predict", facts)
-    _check_prediction(functions["predict"](config), facts)
+    prediction = functions["predict"](config)
+    _check_prediction(prediction, facts)
     _enter("model", facts)
     facts["parameters"] = _count_parameters(functions["build_model"](config))
+    with contextlib.suppress(Exception):  # a look that fails fails nothing
+        load_data = functions.get("load_data") or importlib.import_module("data").load_data
+        confusion = watching.count_confusion(prediction, load_data(config), facts["metrics"])
+        facts.update({"confusion": confusion} if confusion else {})
     facts["versions"] = _versions()  # again: what was imported late counts as well
     facts["stage"] = "done"
 

@@ -49,6 +49,11 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     _checked(f"mount {target}", result)
 
 
+def name_machine(name: str) -> None:
+    """Set the host name of this namespace."""
+    _checked("sethostname", _libc.sethostname(name.encode(), ctypes.c_size_t(len(name))))
+
+
 def make_read_only(target: str) -> None:
     """Make a mount and all below it read-only, without devices and set-user-id. Linux 5.12."""
     attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV, 0, 0, 0)
@@ -85,6 +90,11 @@ def set_dumpable(dumpable: bool) -> None:
     _prctl("PR_SET_DUMPABLE", _PR_SET_DUMPABLE, int(dumpable))
 
 
+def forbid_new_privileges() -> None:
+    """Keep this process and all it starts from gaining privileges by exec; needed for a filter."""
+    _prctl("PR_SET_NO_NEW_PRIVS", _PR_SET_NO_NEW_PRIVS, 1)
+
+
 def renounce_privileges() -> None:
     """Drop every capability for good, and forbid gaining any by exec."""
     for capability in range(64):
@@ -94,7 +104,7 @@ def renounce_privileges() -> None:
             break
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _checked("capset", _libc.capset(header, bytes(24)))
-    _prctl("PR_SET_NO_NEW_PRIVS", _PR_SET_NO_NEW_PRIVS, 1)
+    forbid_new_privileges()
 
 
 def load_filter(code: bytes) -> None:
@@ -107,6 +117,15 @@ def load_filter(code: bytes) -> None:
     zero = ctypes.c_ulong(0)
     mode = ctypes.c_ulong(_SECCOMP_MODE_FILTER)
     _checked("seccomp", _libc.prctl(_PR_SET_SECCOMP, mode, ctypes.byref(program), zero, zero))
+
+
+def error_of_socket(family: int) -> int:
+    """Return the error with which a socket of a family is refused, 0 where it opens; it is closed again."""
+    descriptor = int(_libc.socket(family, 1, 0))
+    if descriptor < 0:
+        return ctypes.get_errno()
+    os.close(descriptor)
+    return 0
 
 
 def landlock_abi() -> int:

@@ -165,10 +165,11 @@ def _copy_file(source: Path, destination: Path, budget_bytes: int) -> int | None
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size > budget_bytes:
+        os.close(descriptor)
+        return None
     with open(descriptor, "rb") as reader:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size > budget_bytes:
-            return None
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.is_symlink():
             return None

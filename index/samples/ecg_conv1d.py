@@ -33,7 +33,7 @@ class Config:
     num_channels: int = 1
     num_classes: int = 5
     optimizer: str = "adam"
-    loss: str = "sparse_categorical_crossentropy"
+    loss: str = "categorical_crossentropy"
     metric: str = "accuracy"
     learning_rate: float = 0.001
     batch_size: int = 64
@@ -79,14 +79,15 @@ def augment(signal: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def load_data(config: Config) -> tuple[tf.data.Dataset, tf.data.Dataset, tf.data.Dataset]:
-    """Return (train, validation, test) batches of signals (beats, samples, channels) and labels."""
+    """Return (train, validation, test) batches of signals (beats, samples, channels) and one-hot labels."""
     if config.synthetic:
         make_synthetic(config)
     folder = Path(config.data_dir)
     if not (folder / "signals.npy").is_file() or not (folder / "labels.npy").is_file():
         raise FileNotFoundError(f"{folder}: expected signals.npy (beats, samples) and labels.npy (beats,)")
     signals = np.load(folder / "signals.npy", allow_pickle=False).astype("float32")
-    labels = np.load(folder / "labels.npy", allow_pickle=False).astype("int32")
+    numbers = np.load(folder / "labels.npy", allow_pickle=False)
+    labels = keras.utils.to_categorical(numbers, config.num_classes)
     signals = signals.reshape(len(signals), config.sequence_length, config.num_channels)
     signals -= signals.mean(axis=1, keepdims=True)
     signals /= signals.std(axis=1, keepdims=True) + 1e-6
@@ -189,9 +190,9 @@ def evaluate(config: Config) -> dict[str, float]:
     _, _, test_batches = load_data(config)
     model = keras.models.load_model(Path(config.output_dir) / "model.keras")
     measures = model.evaluate(test_batches, return_dict=True, verbose=0)
-    truth = np.concatenate([labels.numpy() for _, labels in test_batches])
+    labels = np.concatenate([labels.numpy() for _, labels in test_batches])
     predicted = model.predict(test_batches, verbose=0).argmax(axis=1)
-    measures["macro_f1"] = macro_f1(truth, predicted)
+    measures["macro_f1"] = macro_f1(labels.argmax(axis=1), predicted)
     return {name: float(value) for name, value in measures.items()}
 
 

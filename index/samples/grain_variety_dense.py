@@ -35,7 +35,7 @@ class Config:
     num_features: int = 7
     num_classes: int = 4
     optimizer: str = "adam"
-    loss: str = "sparse_categorical_crossentropy"
+    loss: str = "categorical_crossentropy"
     metric: str = "accuracy"
     learning_rate: float = 0.002
     batch_size: int = 32
@@ -72,7 +72,7 @@ def make_synthetic(config: Config) -> None:
 
 
 def read_table(config: Config) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Return features (rows, columns) with NaN for what is missing, labels (rows,), and the classes."""
+    """Return features (rows, columns) with NaN for what is missing, one-hot labels, and the class names."""
     path = Path(config.data_dir) / "table.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a CSV table of numbers whose last column is the class")
@@ -86,11 +86,12 @@ def read_table(config: Config) -> tuple[np.ndarray, np.ndarray, list[str]]:
         raise ValueError(f"{path}: {features.shape[1]} features, --num-features {config.num_features}")
     if len(names) > config.num_classes:
         raise ValueError(f"{path}: {len(names)} classes, --num-classes {config.num_classes}")
-    return features, np.array([names.index(row[-1].strip()) for row in rows]), names
+    numbers = np.array([names.index(row[-1].strip()) for row in rows])
+    return features, keras.utils.to_categorical(numbers, config.num_classes), names
 
 
 def load_data(config: Config):
-    """Return (train, validation, test), each features (rows, columns) and labels (rows,), 70/15/15.
+    """Return (train, validation, test), each features (rows, columns) and one-hot labels, 70/15/15.
 
     Median, mean and deviation are those of the training rows.
     """
@@ -181,12 +182,12 @@ def train(config: Config) -> dict[str, float]:
 # %% [evaluate]
 def evaluate(config: Config) -> dict[str, float]:
     """Measure the saved network on the test rows; print the confusion matrix, add every class's F1."""
-    _, _, (x_test, y_test) = load_data(config)
+    _, _, (x_test, labels) = load_data(config)
     model = keras.models.load_model(Path(config.output_dir) / "model.keras")
-    measures = model.evaluate(x_test, y_test, batch_size=config.batch_size, return_dict=True, verbose=0)
+    measures = model.evaluate(x_test, labels, batch_size=config.batch_size, return_dict=True, verbose=0)
     predicted = model.predict(x_test, batch_size=config.batch_size, verbose=0).argmax(axis=1)
     matrix = np.zeros((config.num_classes, config.num_classes), dtype=int)
-    np.add.at(matrix, (y_test, predicted), 1)
+    np.add.at(matrix, (labels.argmax(axis=1), predicted), 1)
     print("Confusion matrix, a row a true class:")
     print(matrix)
     for label in range(config.num_classes):

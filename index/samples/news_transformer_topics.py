@@ -37,7 +37,7 @@ class Config:
     num_heads: int = 4
     feed_forward_dim: int = 128
     optimizer: str = "adamw"
-    loss: str = "sparse_categorical_crossentropy"
+    loss: str = "categorical_crossentropy"
     metric: str = "accuracy"
     learning_rate: float = 0.0005
     batch_size: int = 32
@@ -73,7 +73,7 @@ def make_synthetic(config: Config) -> None:
 
 
 def load_data(config: Config):
-    """Return (train, validation, test), each a pair of a list of texts and labels (texts,)."""
+    """Return (train, validation, test), each a pair of a list of texts and one-hot labels."""
     if config.synthetic:
         make_synthetic(config)
     root = Path(config.data_dir)
@@ -83,7 +83,8 @@ def load_data(config: Config):
     files = [(path, label) for label, topic in enumerate(topics) for path in sorted(topic.glob("*.txt"))]
     order = np.random.default_rng(config.seed).permutation(len(files))
     texts = [files[i][0].read_text(encoding="utf-8") for i in order]
-    labels = np.array([files[i][1] for i in order], dtype="int32")
+    numbers = np.array([files[i][1] for i in order], dtype="int32")
+    labels = keras.utils.to_categorical(numbers, config.num_classes)
     first, second = int(0.75 * len(texts)), int(0.875 * len(texts))
     return (
         (texts[:first], labels[:first]),
@@ -197,9 +198,10 @@ def evaluate(config: Config) -> dict[str, float]:
     """Measure accuracy and log loss on the test texts."""
     _, _, (texts, labels) = load_data(config)
     probabilities = topic_probabilities(config, texts)
-    likelihood = probabilities[np.arange(len(labels)), labels]
+    topics = labels.argmax(axis=1)
+    likelihood = probabilities[np.arange(len(topics)), topics]
     return {
-        "accuracy": float(np.mean(probabilities.argmax(axis=1) == labels)),
+        "accuracy": float(np.mean(probabilities.argmax(axis=1) == topics)),
         "log_loss": float(-np.log(likelihood + 1e-9).mean()),
     }
 

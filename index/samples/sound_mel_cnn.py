@@ -33,7 +33,7 @@ class Config:
     num_mel_bins: int = 64
     num_classes: int = 4
     optimizer: str = "adam"
-    loss: str = "sparse_categorical_crossentropy"
+    loss: str = "categorical_crossentropy"
     metric: str = "accuracy"
     learning_rate: float = 0.001
     batch_size: int = 32
@@ -86,7 +86,7 @@ def read_wav(path: Path, config: Config) -> np.ndarray:
 
 
 def load_data(config: Config):
-    """Return (train, validation, test), each a pair of waveforms (clips, samples) and labels (clips,)."""
+    """Return (train, validation, test), each a pair of waveforms (clips, samples) and one-hot labels."""
     if config.synthetic:
         make_synthetic(config)
     root = Path(config.data_dir)
@@ -95,7 +95,8 @@ def load_data(config: Config):
         raise FileNotFoundError(f"{root}: expected {config.num_classes} folders of .wav files, one per class")
     pairs = [(path, label) for label, folder in enumerate(folders) for path in sorted(folder.glob("*.wav"))]
     clips = np.stack([read_wav(path, config) for path, _ in pairs])
-    labels = np.array([label for _, label in pairs], dtype="int32")
+    numbers = np.array([label for _, label in pairs], dtype="int32")
+    labels = keras.utils.to_categorical(numbers, config.num_classes)
     order = np.random.default_rng(config.seed).permutation(len(pairs))
     bounds = [int(0.7 * len(pairs)), int(0.85 * len(pairs))]
     return tuple((clips[rows], labels[rows]) for rows in np.split(order, bounds))

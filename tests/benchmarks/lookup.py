@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.generation.llm import Progress, Prompt, Sampling
 from dlcodegen_local.generation.pace import ModelCache
 from dlcodegen_local.generation.prompts import code_rag_prompt, merge_prompt, repair_prompt
-from tests.benchmarks.forced import MODELS, ForcedLLM
+from tests.benchmarks.forced import MODELS, ForcedLLM, ForcedWorker
 from tests.benchmarks.random_gguf import random_gguf
 from tests.generation.foreign import TORCH
 from tests.generation.scripts import BATCHES, PLAN, TABLE, section
@@ -51,11 +52,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/benchmarks"), help="keeps the calibration")
 
 
-def load(options: argparse.Namespace) -> ForcedLLM:
+Model = TypeVar("Model", ForcedLLM, ForcedWorker)
+
+
+def load(options: argparse.Namespace, kind: type[Model] = ForcedLLM) -> Model:
     """Load the model that the options name."""
     prepare_environment()
     path = random_gguf(options.random) if options.random else options.model
-    llm = ForcedLLM(path, cache=ModelCache(options.cache), n_ctx=3072)
+    llm = kind(path, cache=ModelCache(options.cache), n_ctx=3072)
     llm.limit = options.tokens
     return llm
 

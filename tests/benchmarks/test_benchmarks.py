@@ -32,7 +32,7 @@ def random_model(tmp_path_factory):
     return random_gguf(path, Shape(1, 256, 256, 4, 16_000, 3072))
 
 
-@pytest.mark.parametrize(("benchmark", "count"), [(lookup, 3), (stages, 6)])
+@pytest.mark.parametrize(("benchmark", "count"), [(lookup, 3), (stages, 7)])
 def test_the_benchmarks_of_the_code_model_measure(benchmark, count, random_model, tmp_path, capsys):
     options = ["--model", str(random_model), "--cache", str(tmp_path), "--tokens", "40", "--processor"]
     benchmark.main(["--json", *options])

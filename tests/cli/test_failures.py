@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlcodegen_local.cli.generate import _generate_batch
 from dlcodegen_local.cli.reporting import StderrReporter
 from dlcodegen_local.config import (
     GenerationConfig,
@@ -19,9 +18,11 @@ from dlcodegen_local.config import (
     VerificationConfig,
     find_paths,
 )
+from dlcodegen_local.delivery import deliver_batch
 from dlcodegen_local.errors import PlanningError
 from dlcodegen_local.pipeline import Engines, PipelineConfig, Request
 from dlcodegen_local.plan.schema import Plan
+from dlcodegen_local.run_order import Order
 from tests.cli.conftest import REPOSITORY
 from tests.generation.scripted import ScriptedLLM
 from tests.generation.tiny_gguf import write_tiny_gguf
@@ -48,8 +49,9 @@ def batch(tmp_path, monkeypatch, *requirements):
         verification=VerificationConfig(run=False),
     )
     engines = Engines(FailingPlanner(), SimpleNamespace(sha256="0" * 64), ScriptedLLM(), None)
-    requests = {text: Request(text) for text in requirements}
-    return _generate_batch(requests, tmp_path / "out", "project", engines, config, StderrReporter())
+    output = tmp_path / "out"
+    orders = {text: Order(Request(text), config, output / text) for text in requirements}
+    return deliver_batch(orders, output, engines, find_paths(), StderrReporter())
 
 
 def statuses(tmp_path):

@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import termios
+import time
 
 from dlcodegen_local.cli.reporting import StderrReporter
 from tests.cli.conftest import REPOSITORY
@@ -87,15 +88,15 @@ _CHILD = """
 import sys
 from pathlib import Path
 from dlcodegen_local.cli.reporting import StderrReporter
-from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
 from dlcodegen_local.generation.llm import Prompt, Sampling
+from dlcodegen_local.model_worker.worker_llm import WorkerLLM
 from dlcodegen_local.runs import RunRecord
 from dlcodegen_local.transcript import Transcript
 
 folder = Path(sys.argv[1])
 reporter, record = StderrReporter(), RunRecord(folder, {})
 transcript = Transcript(reporter)
-with LlamaCppLLM(folder / "tiny.gguf") as llm:
+with WorkerLLM(folder / "tiny.gguf") as llm:
     reporter.stage("merge")
     with transcript.kept("merge", record):
         for seed in range(10_000):
@@ -118,10 +119,12 @@ def test_an_interrupt_at_a_terminal_keeps_what_was_written(tmp_path):
         while shown.count(b"\n") < 5 or b"at most" not in shown:
             shown += os.read(ours, 4096)
         os.write(ours, b"\x03")
+        pressed = time.monotonic()
         with contextlib.suppress(OSError):  # the terminal is closed with its last process
             while piece := os.read(ours, 4096):
                 shown += piece
     os.close(ours)
+    assert time.monotonic() - pressed < 10
     assert child.returncode not in (0, None)
     before = shown.decode("utf-8", "replace").split("Traceback")[0].replace("^C", "")
     assert "merge: writing " in before and " tokens/s, at most " in before

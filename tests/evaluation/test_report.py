@@ -4,7 +4,6 @@ from html.parser import HTMLParser
 
 from dlcodegen_local.evaluation.report import render_report
 from dlcodegen_local.evaluation.report_plots import Bar, bars, lines
-from dlcodegen_local.evaluation.report_text import MAX_TEXT_CHARS, escaped, escaped_block
 from dlcodegen_local.evaluation.table_items import Item
 
 EVIL = "</pre></style><script>alert('1')</script><img src=x onerror=go>&amp;\x00\x1b[31m\u202eflow\ud800\"'"
@@ -94,12 +93,6 @@ def test_results_without_references_have_a_summary_alone():
     alone = document() | {"comparison": None, "p_values": None}
     text = Page(render_report({"table2": alone}, {"table2": [Item("a", "Sort", "", {})]})).text
     assert "All tasks" in text and "There is none." in text and "Differences" not in text
-
-
-def test_a_long_text_is_cut_and_says_so():
-    shown = escaped_block("<" * (MAX_TEXT_CHARS + 5))
-    assert shown.count("&lt;") == MAX_TEXT_CHARS and "5 more characters" in shown
-    assert escaped("a\nb") == "a⟨U+000A⟩b" and escaped_block("a\r\n\tb") == "a\n\tb"
 
 
 def test_plots_hold_their_numbers_as_text():

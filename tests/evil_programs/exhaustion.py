@@ -157,3 +157,34 @@ def leave_traps(outside):
     open("locked/file", "w").close()
     os.chmod("locked", 0)
     os.symlink(".", "loop")
+
+
+def breed_daemons(outside):
+    while True:
+        try:
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork():
+                    os._exit(0)
+                time.sleep(outside["nap_s"])
+        except OSError:
+            time.sleep(0.01)
+
+
+def take_every_descriptor(outside):
+    taken = []
+    try:
+        while len(taken) < 1 << 20:
+            taken.append(os.pipe())
+    except OSError:
+        pass
+    return len(taken)
+
+
+def watch_every_file(outside):
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    while libc.inotify_init() >= 0:
+        pass
+    time.sleep(outside["nap_s"])

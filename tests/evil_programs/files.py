@@ -166,3 +166,55 @@ def open_by_handle(outside):
     root = os.open("/", os.O_RDONLY)
     descriptor = ctypes.CDLL(None).open_by_handle_at(root, handle, os.O_RDONLY)
     return os.listdir(descriptor) if descriptor >= 0 else None
+
+
+def read_run_record(outside):
+    return open(outside["run_record"]).read()
+
+
+def list_run_records(outside):
+    return os.listdir(os.path.dirname(outside["run_record"]))
+
+
+def read_model(outside):
+    return open(outside["model"]).read()
+
+
+def overwrite_model(outside):
+    with open(outside["model"], "r+") as file:
+        file.write("x")
+    return "overwritten"
+
+
+def see_size_of_secret(outside):
+    return os.stat(outside["secret"]).st_size
+
+
+def link_folder_of_secret(outside):
+    os.symlink(os.path.dirname(outside["secret"]), "folder")
+    return os.listdir("folder")
+
+
+def open_device(outside):
+    opened = []
+    for name in ("kvm", "fuse", "net/tun", "mem", "port", "vhost-vsock", "loop-control", "uinput", "console"):
+        try:
+            os.close(os.open("/dev/" + name, os.O_RDWR | os.O_NONBLOCK))
+            opened.append(name)
+        except OSError:
+            continue
+    return opened or None
+
+
+def protect_from_memory_killer(outside):
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("-1000")
+    return "protected"
+
+
+def make_file_immutable(outside):
+    import fcntl
+
+    with open("mine", "w") as file:
+        fcntl.ioctl(file, 0x40086602, (0x10).to_bytes(8, "little"))
+    return "made"

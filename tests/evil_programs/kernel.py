@@ -159,3 +159,88 @@ def use_32_bit_table(outside):
         call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(area)))
         os._exit(0 if call() >= 0 else 1)
     return "socket opened" if os.waitpid(pid, 0)[1] == 0 else None
+
+
+def see_name_of_machine(outside):
+    return outside["node"] if os.uname().nodename == outside["node"] else None
+
+
+def step_clock(outside):
+    import time
+
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + 3600)
+    return "set"
+
+
+def adjust_clock(outside):
+    number = 159 if os.uname().machine == "x86_64" else 171
+    return _made(_libc.syscall(number, (ctypes.c_uint64 * 32)(0x0002)), "adjusted")
+
+
+def find_session_keys(outside):
+    number = 250 if os.uname().machine == "x86_64" else 219
+    return _made(_libc.syscall(number, 0, -3, 0, 0, 0), "found")
+
+
+def switch_off_restart_keys(outside):
+    number = 169 if os.uname().machine == "x86_64" else 142
+    return _made(_libc.syscall(number, 0xFEE1DEAD, 672274793, 0, 0), "switched off")
+
+
+def load_module(outside):
+    number = 175 if os.uname().machine == "x86_64" else 105
+    if _libc.syscall(number, None, 0, b"") >= 0 or ctypes.get_errno() != 1:
+        return "was let in"
+    return None
+
+
+def make_memory_file(outside):
+    return _made(_libc.memfd_create(b"x", 0), "made")
+
+
+def share_memory_of_system(outside):
+    return _made(_libc.shmget(0x7F001234, 4096, 0o1600), "made")
+
+
+def leave_semaphores(outside):
+    return _made(_libc.semget(0x7F001234, 1, 0o1600), "made")
+
+
+def leave_message_queue(outside):
+    return _made(_libc.msgget(0x7F001234, 0o1600), "made")
+
+
+def leave_posix_queue(outside):
+    number = 240 if os.uname().machine == "x86_64" else 180
+    return _made(_libc.syscall(number, outside["mark"].encode(), 0o101, 0o600, None), "made")
+
+
+def raise_core_limit(outside):
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
+    return "raised"
+
+
+def raise_process_limit(outside):
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NPROC, (1 << 20, 1 << 20))
+    return "raised"
+
+
+def leave_core_dump(outside):
+    pid = os.fork()
+    if pid == 0:
+        os.abort()
+    status = os.waitpid(pid, 0)[1]
+    return "dumped" if os.WCOREDUMP(status) else None
+
+
+def run_before_everyone(outside):
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    return "scheduled"
+
+
+def raise_priority(outside):
+    return os.nice(-10)

@@ -78,3 +78,47 @@ def set_up_io_uring(outside):
 def see_interfaces(outside):
     names = [name for _, name in socket.if_nameindex() if name != "lo"]
     return ", ".join(names) or None
+
+
+def open_each_family(outside):
+    opened = []
+    for family in range(2, 46):
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+            try:
+                socket.socket(family, kind).close()
+                opened.append(family)
+            except OSError:
+                continue
+    return opened or None
+
+
+def pair_of_network_sockets(outside):
+    return str(socket.socketpair(socket.AF_INET))
+
+
+def connect_to_service_of_system(outside):
+    paths = ("run/docker.sock", "run/dbus/system_bus_socket", "run/systemd/private", "tmp/.X11-unix/X0")
+    for path in paths:
+        client = socket.socket(socket.AF_UNIX)
+        try:
+            client.connect("/" + path)
+            return path
+        except OSError:
+            continue
+    return None
+
+
+def read_interfaces_of_machine(outside):
+    with open("/proc/self/net/dev") as file:
+        names = {line.split(":")[0].strip() for line in file if ":" in line} - {"lo"}
+    return sorted(names & set(outside["interfaces"])) or None
+
+
+def read_connections_of_machine(outside):
+    with open("/proc/self/net/tcp") as file:
+        return "seen" if f":{outside['port']:04X} " in file.read() else None
+
+
+def read_sockets_of_machine(outside):
+    with open("/proc/self/net/unix") as file:
+        return "seen" if outside["mark"] in file.read() else None

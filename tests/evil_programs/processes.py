@@ -100,3 +100,51 @@ def type_into_terminal(outside):
             continue
         return "typed"
     return None
+
+
+def notice_victim(outside):
+    try:
+        os.kill(outside["victim"], 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return "it is there"
+    return "it can be signalled"
+
+
+def read_environment_of_supervisor(outside):
+    with open(f"/proc/{outside['supervisor']}/environ") as file:
+        text = file.read()
+    return text if outside["secret"] in text or "PYTHONDONTWRITEBYTECODE" in text else None
+
+
+def write_memory_of_a_freer_process(outside):
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/status") as status, open(f"/proc/{name}/mem", "r+b"):
+                if "Seccomp:\t2" not in status.read():
+                    return name
+        except OSError:
+            continue
+    return None
+
+
+def write_victim_by_system_call(outside):
+    buffer = ctypes.create_string_buffer(8)
+    local = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), 8)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.process_vm_writev(outside["supervisor"], local, 1, local, 1, 0) >= 0:
+        return "written"
+    return "was looked up" if ctypes.get_errno() == 14 else None
+
+
+def paste_from_console(outside):
+    import fcntl
+
+    for descriptor in (0, 1, 2):
+        try:
+            fcntl.ioctl(descriptor, 0x541C, b"\x03")
+        except OSError:
+            continue
+        return "pasted"
+    return None

@@ -8,7 +8,7 @@ from dlcodegen_local.generation.drafting import header_for
 from dlcodegen_local.generation.following import by_ability, follow
 from dlcodegen_local.generation.labels import ONE_HOT, SINGLE, WHOLE, label_loss, with_labels
 from dlcodegen_local.generation.plan_layers import with_layers_of, with_scaling_of
-from dlcodegen_local.generation.plan_values import differs_in_size
+from dlcodegen_local.generation.plan_values import complete_fields, differs_in_size
 from dlcodegen_local.generation.results import Floor
 from dlcodegen_local.generation.syntax import config_defaults, parse_module
 from dlcodegen_local.run_inputs import floor_of
@@ -114,6 +114,8 @@ def test_a_script_is_headed_by_what_it_does_not_by_who_wants_it():
     [
         (WHOLE, 'Dense(3, activation="softmax")]', "", WHOLE),
         (SINGLE, 'Dense(2, activation="softmax")]', "", ONE_HOT),
+        (SINGLE, 'Dense(2, activation="sigmoid")]', "", ONE_HOT),
+        (SINGLE, 'Dense(8, activation="sigmoid")(x)\nDense(1, activation="sigmoid")(x)\n', "", SINGLE),
         ("bce_dice", 'Conv2D(1, 1, activation="sigmoid")(x)\n', "", SINGLE),
         ("mse", 'Dense(1, activation="sigmoid")]', "Image Classification", SINGLE),
         ("mse", 'Dense(1, activation="sigmoid")]', "Image Regression", "mean_squared_error"),
@@ -121,6 +123,30 @@ def test_a_script_is_headed_by_what_it_does_not_by_who_wants_it():
 )
 def test_what_labels_are_is_told_by_loss_and_answer(loss, last, category, form):
     assert label_loss(f'class Config:\n    loss: str = "{loss}"', last, category) == form
+
+
+def test_rows_get_a_channel_where_the_plan_s_first_layer_needs_one_and_no_further_axis():
+    listed = section(TABLE, "model")
+    signals = FLOOR_MODEL.replace("shape=(config.num_features,)", "shape=(9, 1)")
+    filled = with_layers_of(listed, signals)
+    assert filled is not None and filled.index("Input(") < filled.index("Reshape((-1, 1))") < filled.index(
+        "Dense("
+    )
+    assert "Reshape" not in (with_layers_of(listed, FLOOR_MODEL) or "Reshape")
+    assert with_layers_of(listed, signals.replace("(9, 1)", "(9, 9, 3)")) is None
+
+
+def test_a_field_that_may_be_none_can_be_given_on_the_command_line():
+    config = "class Config:\n    size: int = 1\n\ndef read(field):\n    add(type=field.type, default=1)"
+    other = "class Config:\n    weights: str | None = None\n    size: int = 1"
+    completed, names = complete_fields(config, frozenset({"weights", "size"}), [other])
+    assert names == ("weights",) and "type=field.type if callable(field.type) else str," in completed
+    assert (
+        complete_fields(config, frozenset({"weights"}), ['class Config:\n    weights: str = ""'])[0].count(
+            "callable"
+        )
+        == 0
+    )
 
 
 def test_labels_of_0_and_1_stay_under_a_plan_of_two_classes():
@@ -198,3 +224,9 @@ def test_the_sample_that_can_follow_the_plan_comes_first():
     assert best.provenance["model"] == "sample:classes+plan" and best.bases["train"] == "sample:classes"
     assert by_ability([None, best]) == [0, 1]
     assert follow(replace(samples[0], source="x = 1"), "", OTHER_PLAN, FLOOR) is None
+
+
+def test_a_sample_whose_synthetic_rows_have_fixed_columns_follows_no_plan_of_others():
+    fixed = Sections.parse(TABLE.replace("np.zeros((config.num_features,))", "np.zeros((4,))"))
+    assert not adapt(fixed, PLAN, OTHER_PLAN, FLOOR).fits
+    assert adapt(Sections.parse(TABLE), PLAN, OTHER_PLAN, FLOOR).fits

@@ -93,3 +93,14 @@ def test_the_length_follows_acceptance_and_the_account_bounds_the_loss():
         poor.spend(1, count)
         lost += FAST.milliseconds[count + 1] - FAST.milliseconds[1]
     assert lost <= 0.03 * 200 * FAST.milliseconds[1] + 2 * FAST.milliseconds[1]
+
+
+def test_drafts_grow_shorter_where_attention_makes_them_dear():
+    steps = Steps(FAST.milliseconds, growth={1: 40.0, 2: 90.0, 4: 190.0, 8: 390.0, 16: 790.0})
+    near, far = DraftLength(steps), DraftLength(steps)
+    for position, length in ((10, near), (100_000, far)):
+        for _ in range(40):
+            length.watch(20, 1, 2)
+            length.spend(4, 0, position)
+    assert near.choose(20, 31, 10) > 0
+    assert far.choose(20, 31, 100_000) == 0

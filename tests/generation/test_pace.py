@@ -19,7 +19,7 @@ def blocks_gguf(tmp_path_factory):
 
 
 def test_a_pace_survives_json():
-    pace = Pace((1, 2), 64, Steps({1: 46.0, 2: 74.0}))
+    pace = Pace((1, 2), 64, Steps({1: 46.0, 2: 74.0}, {2: 3.5}))
     assert Pace.from_dict(json.loads(json.dumps(pace.to_dict()))) == pace
     plain = default_pace(5_000_000, None)
     assert Pace.from_dict(plain.to_dict()) == plain
@@ -36,6 +36,8 @@ def test_a_pace_survives_json():
         {"threads": [1, 1], "chunk_tokens": 64, "steps": {"1": -1}},
         {"threads": [1, 1], "chunk_tokens": 64, "steps": {"x": 1}},
         {"threads": [1, 1], "chunk_tokens": 64, "steps": {"1": [1, 0]}},
+        {"threads": [1, 1], "chunk_tokens": 64, "steps": {"1": 1}, "growth": {"2": 1}},
+        {"threads": [1, 1], "chunk_tokens": 64, "steps": {"1": 1}, "growth": [1]},
     ],
 )
 def test_what_is_no_pace_is_refused(value):

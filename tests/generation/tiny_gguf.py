@@ -1,5 +1,6 @@
 """A Llama of a few thousand random weights with a byte vocabulary, as a GGUF file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -18,11 +19,23 @@ def byte_letters() -> list[str]:
     return [letters[byte] for byte in range(256)]
 
 
-def write_tiny_gguf(path: Path, *, template: str = "", seed: int = 0, q8_0: bool = False) -> Path:
-    """Write the model; the same seed gives the same bytes. `q8_0` stores its matrices in blocks."""
+def write_tiny_gguf(
+    path: Path,
+    *,
+    template: str = "",
+    seed: int = 0,
+    q8_0: bool = False,
+    user_defined: Sequence[str] = (),
+) -> Path:
+    """Write the model; the same seed gives the same bytes. `q8_0` stores its matrices in blocks.
+
+    Tokens that are `user_defined` are found in any text, whether special ones are looked for or not.
+    """
     rng = np.random.default_rng(seed)
-    tokens = [*byte_letters(), "in", *SPECIAL]
-    kinds = [gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.CONTROL] * len(SPECIAL)
+    added = [token for token in user_defined if token not in SPECIAL]
+    tokens = [*byte_letters(), "in", *added, *SPECIAL]
+    kinds = [gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.USER_DEFINED] * len(added)
+    kinds += [gguf.TokenType.USER_DEFINED if user_defined else gguf.TokenType.CONTROL] * len(SPECIAL)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
     writer.add_context_length(CONTEXT)

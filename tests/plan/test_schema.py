@@ -52,6 +52,7 @@ def test_open_numbers_are_null():
         (["Model Architecture", "Hyperparameters", "learning rate"], "0.1", "learning rate"),
         (["Model Architecture", "Hyperparameters", "learning rate"], -1, "learning rate"),
         (["Model Architecture", "Hyperparameters", "learning rate"], float("nan"), "learning rate"),
+        (["Model Architecture", "Hyperparameters", "batch size"], 10**400, "batch size"),
         (["Model Architecture", "Hyperparameters", "batch size"], 3.5, "batch size"),
         (["Model Architecture", "Hyperparameters", "batch size"], True, "batch size"),
         (["Model Architecture", "Hyperparameters", "epochs"], 0, "epochs"),

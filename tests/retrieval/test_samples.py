@@ -39,6 +39,9 @@ def test_a_sound_sample_is_loaded(tmp_path):
         {"code": "x = 1  # \u2066\n"},
         {"code": "x = '\x1b'\n"},
         {"code": "x = '\x9b'\n"},
+        {"code": "x = 1  # \u200b\n"},
+        {"code": "x = '\u3164'\n"},
+        {"requirement": "Predict \U000e0041"},
     ],
 )
 def test_a_sample_that_does_not_show_what_it_says_is_refused(tmp_path, changes):

@@ -47,6 +47,12 @@ class Outside:
         self.home = folder / "home"
         self.home.mkdir()
         (self.home / "private.txt").write_text("private")
+        self.run_record = self.home / ".local" / "state" / "dlcodegen" / "runs" / "record.json"
+        self.run_record.parent.mkdir(parents=True)
+        self.model = folder / "models" / "model.gguf"
+        self.model.parent.mkdir()
+        for file in (self.run_record, self.model):
+            file.write_text("private")
         self.secret = folder / "secret"
         self.secret.write_text("secret")
         self.mode = self.secret.stat().st_mode
@@ -85,9 +91,13 @@ class Outside:
             "folder": os.fspath(self.folder),
             "home": os.fspath(self.home),
             "home_names": ["private.txt"],
+            "interfaces": [name for _, name in socket.if_nameindex() if name != "lo"],
             "mark": self.mark,
+            "model": os.fspath(self.model),
             "nap_s": NAP_S,
+            "node": os.uname().nodename,
             "port": self.port,
+            "run_record": os.fspath(self.run_record),
             "secret": os.fspath(self.secret),
             "tester": os.getpid(),
             "victim": self.victim.pid,
@@ -101,9 +111,18 @@ class Outside:
             found.append("the secret changed")
         elif self.secret.stat().st_mode != self.mode:
             found.append("the secret's mode changed")
+        if self.model.read_text() != "private" or self.run_record.read_text() != "private":
+            found.append("a model or a run record changed")
         if os.getpriority(os.PRIO_PROCESS, self.victim.pid) != os.getpriority(os.PRIO_PROCESS, 0):
             found.append("the victim was slowed")
-        names = {path.name for path in self.folder.iterdir()} - {"home", "secret", "socket", "tmp", "work"}
+        names = {path.name for path in self.folder.iterdir()} - {
+            "home",
+            "models",
+            "secret",
+            "socket",
+            "tmp",
+            "work",
+        }
         found += [f"left outside: {name}" for name in sorted(names)]
         for place in (Path("/dev/shm"), Path("/tmp"), Path("/usr/lib"), self.home):
             found += [f"left in {place}" for path in place.glob(f"*{self.mark}*")]

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from dlcodegen_local.verification.seccomp import build_filter, supported
+from dlcodegen_local.verification.seccomp import build_filter, build_guard, supported
 
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -71,6 +71,33 @@ def test_without_namespaces_no_socket_opens_and_modes_stay() -> None:
     assert verdict(code, "x86_64", 41, 1) == refused(errno.EAFNOSUPPORT)
     assert verdict(code, "x86_64", 53, 1) == ALLOW
     assert verdict(code, "x86_64", 90) == refused(0)
+
+
+@pytest.mark.parametrize(
+    ("machine", "number", "arguments", "expected"),
+    [
+        ("x86_64", 41, (1, 1, 0), ALLOW),
+        ("x86_64", 41, (2, 1, 0), refused(errno.EACCES)),
+        ("x86_64", 41, (10, 2, 0), refused(errno.EACCES)),
+        ("x86_64", 41, (16, 3, 0), ALLOW),
+        ("x86_64", 41, (16, 3, 16), refused(errno.EACCES)),
+        ("x86_64", 41, (255, 1, 0), refused(errno.EACCES)),
+        ("x86_64", 53, (1, 1, 0), ALLOW),
+        ("x86_64", 53, (2, 1, 0), refused(errno.EACCES)),
+        ("x86_64", 425, (), refused(errno.EACCES)),
+        ("x86_64", 438, (), refused(errno.EACCES)),
+        ("x86_64", 16, (3, 0x400454CA), refused(errno.EPERM)),
+        ("x86_64", 16, (3, 0x5401), ALLOW),
+        ("x86_64", 59, (), ALLOW),
+        ("x86_64", 0x40000000 + 41, (2,), KILL),
+        ("aarch64", 198, (1, 1, 0), ALLOW),
+        ("aarch64", 198, (2, 1, 0), refused(errno.EACCES)),
+        ("aarch64", 41, (2, 1, 0), ALLOW),  # pivot_root there
+        ("aarch64", 425, (), refused(errno.EACCES)),
+    ],
+)
+def test_guard_lets_local_sockets_alone_pass(machine, number, arguments, expected) -> None:
+    assert verdict(build_guard(machine), machine, number, *arguments) == expected
 
 
 def test_other_architecture_ends_the_process() -> None:

@@ -96,6 +96,22 @@ def run(source: str, plan: Plan | None = PLAN, **limits: float) -> SmokeResult:
     return smoke_run(source, python=Path(sys.executable), sandbox=sandbox(), plan=plan, limits=bounds)
 
 
+def test_a_run_says_whose_class_was_taken_for_whose() -> None:
+    source = PROJECT.replace(
+        'return np.load(Path(config.data_dir) / "x.npy")',
+        "return np.zeros((8, 3)), np.array([0, 1] * 4)",
+    ).replace('"loss": float(len(features))', '"loss": 1.0')
+    source = source.replace("return load_data(config)[:4, :2]", "return np.eye(2)[[0, 1, 0, 1, 0, 1, 1, 0]]")
+    source = source.replace('{"accuracy": 0.5}', '{"accuracy": 0.75}')
+    result = run(source)
+    assert result.ok is True, result
+    assert result.facts["confusion"] == [[3, 1], [1, 3]]
+    doubtful = run(source.replace('{"accuracy": 0.75}', '{"accuracy": 0.25}'))
+    assert doubtful.ok is True and "confusion" not in doubtful.facts, (
+        "it has not the accuracy that was reported"
+    )
+
+
 def test_honest_project_passes() -> None:
     result = run(PROJECT)
     assert result.ok is True, result
@@ -151,6 +167,54 @@ def test_forged_result_is_not_believed() -> None:
     forged = 'open("result.json", "w").write("[" * 100000); import os; os._exit(0)'
     result = run(PROJECT.replace('return {"accuracy": 0.5}', forged))
     assert result.ok is False
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        'os.symlink("/etc/passwd", "result.json")',
+        'os.mkfifo("result.json")',
+        'os.mkdir("result.json")',
+        'open("result.json", "w").write("[" + "0," * 600_000 + "0]")',
+        'open("other.json", "w").write(GOOD); os.link("other.json", "result.json")',
+        'open("result.json", "w").write("1e400")',
+    ],
+    ids=["link", "fifo", "folder", "huge", "hard link", "number"],
+)
+def test_a_result_that_is_no_plain_small_file_is_not_read(forgery: str) -> None:
+    good = '{"ok": true, "stage": "done", "loss": 1.0, "prediction_shape": [4, 2]}'
+    code = f"GOOD = {good!r}; import os; os.remove('result.json'); {forgery}; os._exit(0)"
+    result = run(PROJECT.replace('return {"accuracy": 0.5}', code))
+    assert result.ok is False
+    assert "no result" in result.message
+
+
+def test_a_run_that_dies_of_memory_is_tried_again_with_single_items() -> None:
+    needs_less = (
+        "import os\n    assert config.batch_size == 1 or os.abort()\n    features = load_data(config)"
+    )
+    source = PROJECT.replace("    epochs: int = 5\n", "    epochs: int = 5\n    batch_size: int = 8\n")
+    result = run(source.replace("features = load_data(config)", needs_less, 1))
+    assert result.ok is True, result
+    assert result.message.endswith("(out of memory with batches of 4, tried again with batches of 1)")
+    assert result.facts["loss"] == SmokeScale().samples // 2
+
+
+@pytest.mark.parametrize(
+    ("end", "is_tried_again"),
+    [
+        ("raise MemoryError", True),
+        ("raise RuntimeError('[enforce fail] DefaultCPUAllocator: can\\'t allocate memory')", True),
+        ("taken = [bytearray(64 << 20) for _ in range(99)]", True),
+        ("raise ValueError('x')", False),
+    ],
+    ids=["error", "framework", "limit", "other"],
+)
+def test_what_still_fails_says_what_was_tried(end: str, is_tried_again: bool) -> None:
+    source = PROJECT.replace("features = load_data(config)", end)
+    result = run(source, memory_bytes=512 << 20)
+    assert result.ok is False
+    assert ("tried again" in result.message) is is_tried_again
 
 
 def test_project_folder_runs_like_the_script(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Bundles: everything for a machine that has nothing, in one folder or archive; NOTES.md says why."""
