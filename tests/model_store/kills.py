@@ -1,4 +1,4 @@
-"""`python -m tests.model_store.kills --count N`: end an import at random moments, or at every call that writes.
+"""`python -m tests.model_store.kills --count N`: end imports at random moments, or at every call that writes.
 
 After each: nothing is listed, or a model that passes the full check. The import that is left to end must then
 go on from what the others left. With `--calls`, strace kills it at, or fails, each call in turn that changes
