@@ -44,7 +44,11 @@ def import_command(path: Path, name: str, licence: str, **flags: bool) -> None:
     began = time.monotonic()
     source = read_source(path)
     reporter.stage("import")
-    manifest = import_model(source, Wish(name, licence), find_store(), policies, reporter.progress)
+    try:
+        manifest = import_model(source, Wish(name, licence), find_store(), policies, reporter.progress)
+    except KeyboardInterrupt:
+        reporter.note("the same command goes on where it was")
+        raise
     reporter.done(f"{source.size_bytes / 1e6:,.1f} MB")
     row = {**_row(manifest), "seconds": round(time.monotonic() - began, 1)}
     if flags["json"]:

@@ -29,6 +29,7 @@ from dlcodegen_local.generation.memory import choose_context
 from dlcodegen_local.generation.native import NativeModel
 from dlcodegen_local.generation.pace import ModelCache, Pace, default_pace, find_pace
 from dlcodegen_local.generation.scoring import ChunkScorer
+from dlcodegen_local.hash_cache import known_sha256
 from dlcodegen_local.plain_text import plain
 
 OnProgress = Callable[[Progress], None]
@@ -204,7 +205,7 @@ def describe_model(file: Path, header: GgufHeader, n_ctx: int, cache: ModelCache
     return ModelInfo(
         name=plain(str(header.metadata.get("general.name") or file.stem)),
         path=file,
-        sha256=sha256_of(file),
+        sha256=known_sha256(file, cache.folder) if cache else sha256_of(file),
         n_ctx=n_ctx,
         n_params=header.n_params,
         chat_format=find_format(file, header, cache.folder / "templates" if cache else None).name,

@@ -4,10 +4,11 @@ Guarantees that a model that is listed has been checked and loaded once, and tha
 list as it was. What was copied stays where the copy was interrupted; it goes where the model was refused.
 """
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from dlcodegen_local.artifacts import MANIFEST_FILE, MODEL_NAME, ArtifactFile, M
 from dlcodegen_local.durable import write_file
 from dlcodegen_local.errors import ArtifactError, ConfigError, DlcodegenError
 from dlcodegen_local.generation.gguf_header import read_header
+from dlcodegen_local.generation.memory import choose_context
 from dlcodegen_local.model_store.copying import STATE, OnProgress, Pace, copy_file
 from dlcodegen_local.model_store.licences import FoundLicence, find_licence
 from dlcodegen_local.model_store.sources import Source
 from dlcodegen_local.model_store.store import STAGING, Store, check_model
-from dlcodegen_local.model_store.trial import try_loading
+from dlcodegen_local.model_store.trial import shortest_context, try_loading
 
 _SPARE_BYTES = 64 << 20
 
@@ -53,24 +55,35 @@ def import_model(
     with store.locked():
         staging = store.folder / f"{STAGING}{name}"
         _check_room(source, staging)
-        try:
+        with _cleared(staging, but_for=ArtifactError):  # a copy waits for its source to come back
             staging.mkdir(exist_ok=True, mode=0o700)
-            copied = _copied(
-                source, staging, tell
-            )  # where this is interrupted, the copy waits to be continued
-        except ConfigError:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-        try:
+            copied = _copied(source, staging, tell)
+        with _cleared(staging):
             in_header = _header_licence(copied)
             manifest = _described(source, copied, name, _licence_of(source, wish, in_header))
             check_model(manifest)
             policy.check_model(policies, name, manifest.sha256, stated_licences(in_header, manifest))
             try_loading(manifest)
             return _listed(manifest, store)
-        except DlcodegenError:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+
+
+@contextlib.contextmanager
+def _cleared(staging: Path, but_for: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """Remove what was copied where that fails; an interrupt, or an error of the kind `but_for`, leaves it.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    try:
+        yield
+    except but_for:
+        raise
+    except DlcodegenError:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    except OSError as exc:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise ConfigError(f"{staging} cannot be written: {exc.strerror or exc}", hint="free space") from exc
 
 
 def _free_name(name: str, store: Store) -> str:
@@ -96,7 +109,8 @@ def _look_at(source: Source) -> None:
             f"{source.path} names {len(weights)} GGUF files, not one", hint="bring a model folder"
         )
     if len(weights[0].parts) == 1:
-        read_header(weights[0].parts[0])
+        header = read_header(weights[0].parts[0])
+        choose_context(header, shortest_context(header))  # one that this machine cannot hold is not copied
 
 
 def _header_licence(copied: Manifest) -> object:

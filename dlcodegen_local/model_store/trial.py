@@ -1,7 +1,8 @@
 """Load a checked model once, in a process of its own, before it is listed.
 
-Guarantees that a model on which the native parser crashes, hangs or gives up is refused in one line. Says
-nothing about how well it answers.
+Guarantees that a model on which the native parser crashes, hangs or gives up is refused in one line. A code
+model's process is confined as that of every load (`model_worker`); a planner's, whose operators are all
+known, is not. Says nothing about how well a model answers.
 """
 
 import os
@@ -15,10 +16,12 @@ from pathlib import Path
 from dlcodegen_local.artifacts import Manifest
 from dlcodegen_local.config import prepare_environment
 from dlcodegen_local.errors import ArtifactError, DlcodegenError
+from dlcodegen_local.generation.gguf_header import GgufHeader, read_header
+from dlcodegen_local.model_worker.worker_llm import try_load
 
 _TIMEOUT_S = 600.0
 _MAX_ANSWER_BYTES = 4000
-_N_CTX = 64
+_N_CTX = 512
 _HINT = "the copy was removed again; another file of this model may do"
 
 
@@ -28,9 +31,25 @@ def try_loading(manifest: Manifest) -> None:
     Raises:
         ArtifactError: it cannot be loaded.
     """
+    if manifest.kind == "planner":
+        _try_planner(manifest)
+        return
+    path = manifest.path_of(".gguf")
+    try:
+        try_load(path, shortest_context(read_header(path)))
+    except DlcodegenError as exc:
+        raise ArtifactError(f"{manifest.name} cannot be loaded: {exc.message}", hint=_HINT) from exc
+
+
+def shortest_context(header: GgufHeader) -> int:
+    """Return the context length of a trial: enough for a word."""
+    return min(_N_CTX, header.whole_number("context_length"))
+
+
+def _try_planner(manifest: Manifest) -> None:
     with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory() as home:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, manifest.kind, str(_place(manifest))],
+            [sys.executable, "-m", __name__, str(manifest.folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.DEVNULL,
@@ -38,7 +57,6 @@ def try_loading(manifest: Manifest) -> None:
                 "HOME": home,
                 "PATH": os.defpath,
                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "GGML_NO_BACKTRACE": "1",  # it would start a debugger
             },
             start_new_session=True,
         )
@@ -57,25 +75,14 @@ def try_loading(manifest: Manifest) -> None:
         raise ArtifactError(f"{manifest.name} cannot be loaded: {reason}", hint=_HINT)
 
 
-def _place(manifest: Manifest) -> Path:
-    return manifest.folder if manifest.kind == "planner" else manifest.path_of(".gguf")
-
-
-def main(kind: str, place: Path) -> int:
-    """Load what the parent process asks for; say in a line why it cannot be."""
+def main(folder: Path) -> int:
+    """Load the planner that the parent process asks for; say in a line why it cannot be."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prepare_environment()
+    from dlcodegen_local.planner.planner import Planner
+
     try:
-        if kind == "planner":
-            from dlcodegen_local.planner.planner import Planner
-
-            Planner(place, threads=1).plan("Classify images of birds", num_beams=1)
-        else:
-            from dlcodegen_local.generation.native import NativeModel
-
-            model = NativeModel(place, _N_CTX)
-            model.decode([0], 0)
-            model.logits(-1)
+        Planner(folder, threads=1).plan("Classify images of birds", num_beams=1)
     except DlcodegenError as exc:
         print(exc.message)
         return 1
@@ -83,4 +90,4 @@ def main(kind: str, place: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1])))

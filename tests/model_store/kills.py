@@ -1,13 +1,15 @@
-"""`python -m tests.model_store.kills --count N`: end an import with SIGKILL at random moments, N times.
+"""`python -m tests.model_store.kills --count N`: end imports at random moments, or at every call that writes.
 
 After each: nothing is listed, or a model that passes the full check. The import that is left to end must then
-go on from what the others left. Prints one JSON object.
+go on from what the others left. With `--calls`, strace kills it at, or fails, each call in turn that changes
+the disk. Prints one JSON object.
 """
 
 import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,18 +19,19 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlcodegen_local.model_store.store import Store
 from tests.generation.tiny_gguf import write_tiny_gguf
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def start(home: Path, *arguments: str, stdout: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
-    """Start the command with a home of its own."""
+def start(home: Path, *arguments: str, before: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+    """Start the command with a home of its own; `before` stands before the interpreter."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
     return subprocess.Popen(
-        [sys.executable, "-m", "dlcodegen_local", "models", *arguments],
+        [*before, sys.executable, "-m", "dlcodegen_local", "models", *arguments],
         env=environment,
-        stdout=stdout,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -40,11 +43,19 @@ def run(home: Path, *arguments: str) -> int:
         return process.wait()
 
 
-def imported(home: Path) -> list[str]:
-    """Return the names of the imported models that are listed."""
-    with start(home, "list", "--json", stdout=subprocess.PIPE) as process:
-        answer = process.communicate()[0]
-    return [row["name"] for row in json.loads(answer) if row["origin"] == "imported"]
+def sound_models(home: Path) -> list[str]:
+    """Return the names of the imported models that are listed.
+
+    Raises:
+        DlcodegenError: one of them is not sound.
+    """
+    store = Store(home / ".local/share/dlcodegen/models", REPOSITORY / "models", home / ".cache/dlcodegen")
+    manifests, errors = store.listed()
+    assert not errors, errors
+    found = [manifest for manifest in manifests if store.is_imported(manifest)]
+    for manifest in found:
+        store.verify(manifest)
+    return [manifest.name for manifest in found]
 
 
 def kill_imports(count: int, size_bytes: int, seed: int = 0) -> Counter[str]:
@@ -66,14 +77,39 @@ def kill_imports(count: int, size_bytes: int, seed: int = 0) -> Counter[str]:
             time.sleep(rng.uniform(0.1, whole_s))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            names = imported(home)
+            names = sound_models(home)
             assert "whole" in names
-            found[f"{'listed' if f'm{number % 3}' in names else 'not listed'}"] += 1
-            assert run(home, "verify", *names) == 0, names
+            found["listed" if f"m{number % 3}" in names else "not listed"] += 1
             for name in set(names) - {"whole"}:
                 assert run(home, "remove", name) == 0
         assert run(home, "import", str(model), "--name", "m0") == 0
-        assert run(home, "verify", "m0") == 0
+        assert "m0" in sound_models(home)
+    return found
+
+
+def fail_at_calls(calls: Sequence[str], fault: str, most: int = 1000) -> Counter[str]:
+    """Inject a fault (as strace spells it) into each of these calls in turn, until an import meets none.
+
+    Raises:
+        AssertionError: a model is listed that is not sound, or the last import fails.
+    """
+    found = Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        home, model = Path(folder) / "home", write_tiny_gguf(Path(folder) / "m.gguf")
+        for call in calls:
+            for number in range(1, most + 1):
+                injected = ["-f", "-qq", "-o", f"{folder}/log", "-e", f"inject={call}:{fault}:when={number}"]
+                with start(
+                    home, "import", str(model), "--name", "m", before=["strace", *injected]
+                ) as process:
+                    code = process.wait()
+                names = sound_models(home)
+                if "INJECTED" not in (Path(folder) / "log").read_text() and code == 0:
+                    break
+                found[f"{call}: exit code {code}, {'listed' if names else 'not listed'}"] += 1
+                if names:
+                    assert run(home, "remove", "m") == 0
+            shutil.rmtree(home)
     return found
 
 
@@ -82,10 +118,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.model_store.kills", description=__doc__)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--megabytes", type=int, default=200)
+    parser.add_argument("--calls", default="", help="calls of the system, with commas between them")
+    parser.add_argument("--fault", default="signal=KILL", help="what strace injects, such as error=ENOSPC")
     options = parser.parse_args(argv)
     began = time.monotonic()
-    found = kill_imports(options.count, options.megabytes * 1_000_000)
-    print(json.dumps({"kills": options.count, **found, "seconds": round(time.monotonic() - began, 1)}))
+    if options.calls:
+        found = fail_at_calls(options.calls.split(","), options.fault)
+    else:
+        found = kill_imports(options.count, options.megabytes * 1_000_000)
+    print(json.dumps({"faults": found.total(), **found, "seconds": round(time.monotonic() - began, 1)}))
 
 
 if __name__ == "__main__":
