@@ -94,6 +94,8 @@ class RunRecord:
         self._record = replace(self._record, earlier=rest)
         value = self._objects.get(entry.object)
         try:
+            if value is None:
+                raise ValueError("the object is missing or damaged")
             result = read(value, entry.timings)
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError):
             self.notes.append(f"what was stored of stage {name} is damaged: it is done anew")
