@@ -200,7 +200,7 @@ class RunRecord:
             try:
                 number = int(read_regular(place, _MAX_COUNTER_BYTES)) + 1
             except (OSError, ValueError):
-                number = 1 + sum(1 for _ in (self._state / "runs").glob("*"))
+                number = 1 + sum(1 for _ in (self._state / "runs").glob("*/record.json"))
             self._keep(lambda: write_file(place, f"{number}\n", private=True))
         return number
 
