@@ -123,7 +123,7 @@ def staging_place(folder: Path) -> Path:
 
 
 def remove_staging(folder: Path) -> None:
-    """Remove what a killed writer of a folder left beside it; what another process writes now stays."""
+    """Remove what a killed writer of a folder left beside its place; what is being written stays."""
     staging = staging_place(folder.absolute())
     if not staging.is_dir() or staging.is_symlink():
         return

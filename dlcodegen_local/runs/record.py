@@ -94,6 +94,8 @@ class RunRecord:
         self._record = replace(self._record, earlier=rest)
         value = self._objects.get(entry.object)
         try:
+            if value is None:
+                raise ValueError("the object is missing or damaged")
             result = read(value, entry.timings)
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError):
             self.notes.append(f"what was stored of stage {name} is damaged: it is done anew")
@@ -198,7 +200,7 @@ class RunRecord:
             try:
                 number = int(read_regular(place, _MAX_COUNTER_BYTES)) + 1
             except (OSError, ValueError):
-                number = 1 + sum(1 for _ in (self._state / "runs").glob("*"))
+                number = 1 + sum(1 for _ in (self._state / "runs").glob("*/record.json"))
             self._keep(lambda: write_file(place, f"{number}\n", private=True))
         return number
 

@@ -45,11 +45,11 @@ class Proof:
         assert answer.code == 0, answer.stderr
         self.project = tree(first / "out")
         self.hits = stand.run(first, self._search).stdout
-        self._warm = first / "cache"
+        self.warm = first / "cache"
         self._cold = stand.folder / "cold"
         shutil.rmtree(self._cold, ignore_errors=True)
         (self._cold / "dlcodegen").mkdir(parents=True)
-        names = self._warm / "dlcodegen" / "attributes.json"
+        names = self.warm / "dlcodegen" / "attributes.json"
         if names.exists():  # what frameworks have takes seconds to find out
             shutil.copy(names, self._cold / "dlcodegen")
 
@@ -59,13 +59,13 @@ class Proof:
 
     def sites(self, calls: Sequence[str], *, cold: bool = False, late: bool = False) -> list[Site]:
         """Return the calls of a whole run on its own files; `late`: of one whose stages are finished."""
-        place = self.stand.place("traced", self._cold if cold else self._warm)
+        place = self.stand.place("traced", self._cold if cold else self.warm)
         place = self.late_place("traced") if late else place
         return [site for site in self.stand.sites(place, self.stand.generate) if site.call in calls]
 
     def kill_at(self, sites: Iterator[Site], count: int, *, cold: bool = False) -> None:
         """Kill runs at so many calls, each run gone on with until it ends."""
-        cache = self._cold if cold else self._warm
+        cache = self._cold if cold else self.warm
         place = self.stand.place("killed", cache)
         for _ in range(count):
             site = next(sites)
@@ -87,7 +87,7 @@ class Proof:
         """
         for number in range(count):
             site, error = next(sites), ERRORS[number % len(ERRORS)]
-            place = self.late_place("failed") if late else self.stand.place("failed", self._warm)
+            place = self.late_place("failed") if late else self.stand.place("failed", self.warm)
             option = f"inject={site.call}:error={error}:when={site.ordinal}"
             answer = self.stand.run(place, self.stand.generate, ("-e", f"trace={site.call}", "-e", option))
             self.counts[f"{error} at {site.call}"] += 1
@@ -99,17 +99,17 @@ class Proof:
 
     def late_place(self, name: str) -> Path:
         """Return a place where all stages are finished and no project is written."""
-        place = self.stand.place(name, self._warm)
+        place = self.stand.place(name, self.warm)
         shutil.copytree(self.stand.folder / "first/state", place / "state")
         return place
 
     def kill_any_time(self, count: int, rng: random.Random) -> None:
         """Kill runs at moments of no meaning."""
-        place = self.stand.place("timed", self._warm)
+        place = self.stand.place("timed", self.warm)
         began = time.monotonic()
         self.stand.run(place, self.stand.generate)
         longest = time.monotonic() - began
-        place = self.stand.place("timed", self._warm)
+        place = self.stand.place("timed", self.warm)
         done = 0
         while done < count:
             pid = self.stand.start(place, self._next(place))
@@ -124,7 +124,7 @@ class Proof:
                 self._check(place, f"random moment {done}")
             else:
                 self._judge(answer, place, "after random moments")
-                place = self.stand.place("timed", self._warm)
+                place = self.stand.place("timed", self.warm)
 
     def _blame(self, text: str) -> None:
         self.wrong.append(text)

@@ -153,9 +153,7 @@ class Stand:
     def close(self) -> None:
         """End the warm process."""
         if self._runner is not None:
-            assert self._runner.stdin is not None
-            self._runner.stdin.close()
-            self._runner.wait(timeout=60)
+            self._runner.communicate(timeout=60)
             self._runner = None
 
     def _ask(self, line: str) -> dict[str, int]:
