@@ -112,7 +112,11 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
             staging.chmod(0o755)
             _sync_folder(staging)
             os.rename(staging, folder)
-            _sync_folder(folder.parent)
+            try:
+                _sync_folder(folder.parent)
+            except OSError:  # it may not be there after a power cut: it is not there
+                os.rename(folder, staging)
+                raise
     except OSError as exc:
         raise _unwritable(folder, exc) from exc
 

@@ -19,7 +19,7 @@ from dlcodegen_local.generation.stages import (
     template,
     template_rag_draft,
 )
-from dlcodegen_local.methods import Baselines
+from dlcodegen_local.methods import BASELINES, Baselines
 from dlcodegen_local.outcome import Candidate, Outcome, Reporter, is_compiled, with_unique_ids
 from dlcodegen_local.plan.schema import Plan
 from dlcodegen_local.retrieval.index import Hit
@@ -150,9 +150,9 @@ class _Drafting:
 
     def _methods(self) -> tuple[str, ...]:
         """Return whose drafts are compared: those of the whole method, or of baselines."""
-        if self._config.method == "dlcodegen" and {"code-rag", "template-rag"} <= self._config.without:
-            return _REPLACED
-        return (self._config.method,)
+        if self._config.method in BASELINES:
+            return (self._config.method,)
+        return _REPLACED if {"code-rag", "template-rag"} <= self._config.without else ("dlcodegen",)
 
     @property
     def _is_by_sections(self) -> bool:

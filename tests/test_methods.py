@@ -83,3 +83,11 @@ def test_an_ablation_writes_one_draft(tmp_path):
 def test_a_small_model_is_asked_for_whole_scripts_too(tmp_path):
     outcome, _, _, _ = run(tmp_path, ScriptedLLM([fenced(TABLE)]), method="direct")
     assert outcome.origin == "direct"
+
+
+@pytest.mark.parametrize("method", ["code-rag", "template-rag"])
+def test_an_ablation_can_be_asked_for_as_a_method(tmp_path, method):
+    left_out = ABLATIONS[method]
+    outcome, reporter, _, _ = run(tmp_path, whole([fenced(TABLE)]), method=method, without=left_out)
+    assert outcome.origin == method and outcome.method == method
+    assert not left_out & set(reporter.stages)

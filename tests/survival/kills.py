@@ -215,8 +215,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--moments", type=int, default=100)
     parser.add_argument("--model", type=Path, help="a GGUF file in place of the small one made for this")
     parser.add_argument("--ended-every", type=int, default=10, help="after how many kills a copy is ended")
+    parser.add_argument("--seed", type=int, default=0, help="0 begins with the first call, others elsewhere")
     options = parser.parse_args(argv)
-    rng = random.Random(7)
+    rng = random.Random(options.seed)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dlcodegen-survival-") as folder:
         proof = Proof(Stand(Path(folder), options.model), options.ended_every)
@@ -235,7 +236,8 @@ def _prove(proof: Proof, options: argparse.Namespace, rng: random.Random) -> Non
         cold_kills = options.kills // 4
         sites = proof.sites(_KILLED_AT)
         proof.counts["calls of a run on its own files"] = len(sites)
-        proof.kill_at(around(sites, rng), options.kills - cold_kills)
+        first = rng.randrange(len(sites)) if options.seed else 0
+        proof.kill_at(around((*sites[first:], *sites[:first]), rng), options.kills - cold_kills)
         proof.kill_at(around(proof.sites(_KILLED_AT, cold=True), rng), cold_kills, cold=True)
     if options.faults:
         early = options.faults // 3

@@ -93,7 +93,7 @@ def test_a_run_goes_on_while_its_pool_is_rebuilt(proof, place):
     builders = [start(place, *search) for _ in range(2)]
     ended(run)
     found = [json.loads(process.communicate(timeout=120)[0]) for process in builders]
-    assert found[0] == found[1] and len(found[0]) > 1
+    assert found[0] == found[1] and found[0][0]["id"] == "house_price_regression"
     assert {name for name in tree(place / "out") if name.endswith("train.py")}
 
 
@@ -134,7 +134,20 @@ def test_a_batch_that_dies_does_no_finished_item_again(proof, place):
     rows = [{"id": name, "requirement": f"Predict the price of a {name}"} for name in ("house", "car")]
     (place / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     model, pool = str(proof.stand.model), str(proof.stand.folder / "pool")
-    settings = ("--model", model, "--pool", pool, "--no-run", "--repairs", "0", "--beams", "1")
+    settings = (
+        "--fast",
+        "--method",
+        "code-rag",
+        "--model",
+        model,
+        "--pool",
+        pool,
+        "--no-run",
+        "--repairs",
+        "0",
+        "--beams",
+        "1",
+    )
     command = ("generate", "--batch", "in.jsonl", *settings, "-o", "out/batch")
     dying = start(place, *command)
     results = place / "out/batch/results.jsonl"
