@@ -34,7 +34,7 @@ bench: setup-dev
 	$(BIN)/python -m tests.benchmarks.lookup
 	$(BIN)/python -m tests.benchmarks.stages
 	$(BIN)/python -m tests.benchmarks.lookup --random build/benchmarks/random.gguf
-	$(BIN)/python -m tests.benchmarks.stages --random build/benchmarks/random.gguf
+	$(BIN)/python -m tests.benchmarks.stages --random build/benchmarks/random.gguf --rounds 1
 	$(BIN)/python -m tests.benchmarks.scoring
 
 # The count of network calls of the whole job, with a minute of idling after it.

@@ -187,9 +187,13 @@ def _may_exist(path: Path) -> bool:
 def find_pools(names: Sequence[str], paths: Paths) -> tuple[PoolPlace, ...]:
     """Return the pools of these names (`bundled`, `team`, or folders), the bundled one last.
 
-    Without names: the team's where there is one, and the bundled one.
+    Without names: the team's where there is one, and the bundled one. The team's is the user's own, else the
+    one that a bundle has brought.
     """
-    known = {"team": paths.data / "pool", "bundled": paths.index / "samples"}
+    brought = paths.models.parent / "pool"
+    own = paths.data / "pool"
+    has_own = (own / "pool.sqlite").is_file() or not (brought / "pool.sqlite").is_file()
+    known = {"team": own if has_own else brought, "bundled": paths.index / "samples"}
     if not names:
         has_team = (known["team"] / "pool.sqlite").is_file()
         names = ("team", "bundled") if has_team else ("bundled",)
@@ -214,6 +218,11 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
             f"{path}: unknown key: {', '.join(sorted(stray))}", hint="put it under its command's table"
         )
     return settings
+
+
+def program_path() -> str:
+    """Return the folders in which programs are looked for."""
+    return os.environ.get("PATH", os.defpath)
 
 
 def terminal_editor() -> str:

@@ -122,6 +122,18 @@ def staging_place(folder: Path) -> Path:
     return folder.parent / f".{folder.name[:60]}-{_digest(folder.name)}.part"
 
 
+def remove_staging(folder: Path) -> None:
+    """Remove what a killed writer of a folder left beside its place; what is being written stays."""
+    staging = staging_place(folder.absolute())
+    if not staging.is_dir() or staging.is_symlink():
+        return
+    with contextlib.suppress(OSError):
+        descriptor = _claim_folder(staging)
+        if descriptor is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+            os.close(descriptor)
+
+
 def make_private_folder(folder: Path) -> None:
     """Make a folder, and those above it, that nobody else may enter; one that lies there is closed.
 

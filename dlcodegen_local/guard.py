@@ -3,12 +3,13 @@
 Guarantees, where the kernel has seccomp (Linux on x86-64 and aarch64), that no code of ours, of a library
 or of a child opens a socket of another family than AF_UNIX, whatever language it is written in; elsewhere
 an audit hook refuses those of Python code in this process, which is an aid and no wall. Does not reach
-what other processes do when they are asked over a local socket, nor a socket that the caller left open.
+what other processes do when they are asked over a local socket, nor streams that the caller made of a socket.
 """
 
 import contextlib
 import errno
 import os
+import stat
 import sys
 from typing import Literal
 
@@ -27,6 +28,8 @@ def close_network() -> None:
     """Close the network for good. Call it before any library loads and any thread starts."""
     if _is_filtered():
         return
+    if sys.platform == "linux":
+        _close_inherited()
     if sys.platform == "linux" and seccomp.supported(machine := os.uname().machine):
         with contextlib.suppress(OSError):  # this kernel has no filters
             syscalls.forbid_new_privileges()
@@ -34,6 +37,16 @@ def close_network() -> None:
             return
     # Beside a filter a hook would hide from strace what was tried, and nobody could count it.
     sys.addaudithook(_refuse_sockets)
+
+
+def _close_inherited() -> None:
+    """Close network sockets that the caller left open; standard streams stay, whatever they are."""
+    for descriptor in (int(name) for name in os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):  # the listing's own descriptor is gone by now
+            if descriptor <= 2 or not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            if syscalls.family_of_socket(descriptor) not in _LOCAL_FAMILIES:
+                os.close(descriptor)
 
 
 def find_wall() -> Wall:

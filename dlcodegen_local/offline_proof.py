@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import dlcodegen_local
+from dlcodegen_local.config import program_path
 
 NETWORK_CALL = re.compile(
     r"\bsocket(?:pair)?\((?!AF_UNIX,|AF_LOCAL,|AF_NETLINK,|0xff )"
@@ -175,7 +176,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 def _bare_environment(home: Path) -> dict[str, str]:
     package = Path(dlcodegen_local.__file__).parent.parent
     return {
-        "PATH": os.environ.get("PATH", os.defpath),
+        "PATH": program_path(),
         "HOME": os.fspath(home),
         "PYTHONPATH": os.fspath(package),
     }

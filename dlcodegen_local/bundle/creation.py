@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlcodegen_local import __version__
-from dlcodegen_local.bundle.contents import FORMAT, MANIFEST, SIGNATURES
+from dlcodegen_local.bundle.contents import FORMAT, MANIFEST, SIGNATURES, parse_manifest
 from dlcodegen_local.bundle.licences import index_lines, licence_files, licence_of
 from dlcodegen_local.bundle.materials import find_models, find_pools_of
 from dlcodegen_local.bundle.packing import ArchivePacker, FolderPacker, Item, pack
@@ -157,11 +157,13 @@ def _head(order: Order, items: Sequence[Item], choice: Choice, work: Path) -> li
         "installed_bytes": sum(_unpacked_bytes(wheel) for wheel in choice.wheels.values()),
         "files": [{"path": item.path, "size": item.size, "sha256": item.sha256} for item in items],
     }
-    manifest = Item.of(MANIFEST, (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode())
+    payload = (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode()
+    parse_manifest(payload)  # whoever checks the bundle must be able to
+    manifest = Item.of(MANIFEST, payload)
     if order.signing_key is None:
         return [manifest]
     written = work / MANIFEST
-    written.write_bytes(b"".join(manifest.content()))
+    written.write_bytes(payload)
     signature = sign(written, order.signing_key)
     assert signature.name in SIGNATURES
     return [manifest, Item.of(signature.name, signature.read_bytes())]

@@ -18,6 +18,15 @@ from dlcodegen_local.bundle.wheels import TOOL, Choice, Wheel, open_wheel
 
 SPEC_VERSION = "1.6"
 _LIBRARY = re.compile(r"(?P<name>lib[A-Za-z0-9_+]+)(?:-[0-9a-f]{8})?\.so(?:\.(?P<version>[0-9.]+))?$")
+_RUNTIME = "GPL-3.0-or-later WITH GCC-exception-3.1"
+_LICENCES = {
+    "libgcc_s": _RUNTIME,
+    "libgfortran": _RUNTIME,
+    "libgomp": _RUNTIME,
+    "libquadmath": "LGPL-2.1-or-later",
+    "libscipy_openblas64_": "BSD-3-Clause",
+    "libstdc++": _RUNTIME,
+}
 _NAMESPACE = uuid.UUID("6f0d4a4e-0f36-4b0b-8f7c-0b2c5f3b6a11")
 
 
@@ -85,8 +94,12 @@ def _native_libraries(wheel: Wheel) -> list[dict[str, Any]]:
     for member in members:
         if match := _LIBRARY.search(member):
             reference = f"{_purl(wheel)}#{quote(member)}"
-            component = {"type": "library", "bom-ref": reference, "name": match["name"]}
-            found[reference] = {**component, **({"version": match["version"]} if match["version"] else {})}
+            component: dict[str, Any] = {"type": "library", "bom-ref": reference, "name": match["name"]}
+            if match["version"]:
+                component["version"] = match["version"]
+            if licence := _LICENCES.get(match["name"]):
+                component["licenses"] = Licence(licence, True).to_cyclonedx()
+            found[reference] = component
     return [found[reference] for reference in sorted(found)]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dlcodegen_local.cli import options
-from dlcodegen_local.config import find_paths, find_pools
+from dlcodegen_local.config import Paths, find_paths, find_pools
 from dlcodegen_local.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ def command() -> None:
     show_default=True,
     help="What smoke runs train with; can be given again.",
 )
-@click.option("--model", type=_path, multiple=True, help="One more model: a folder or a GGUF file.")
+@click.option(
+    "--model",
+    type=_path,
+    multiple=True,
+    help="One more model: an imported one's name, a folder, or a GGUF file.",
+)
 @options.pool_names
 @click.option("--split", metavar="SIZE", help="Parts of an archive, as 700M; 4G is FAT32's limit.")
 @click.option("--sign", type=_path, help="A private key of OpenSSH or minisign.")
@@ -61,7 +66,7 @@ def create_command(output: Path, model: tuple[Path, ...], pool: tuple[str, ...],
         wheels=Path(str(flags["wheels"])),
         target=_target(flags["platform"], flags["python"]),
         extras=_extras(flags["extras"]),
-        models=(*bundled, *model),
+        models=(*bundled, *(_model_place(path, paths) for path in model)),
         pools=find_pools(pool, paths),
         created=_stated_time(flags["date"]),
         signing_key=Path(str(flags["sign"])) if flags["sign"] else None,
@@ -118,6 +123,12 @@ def _target(stated_platform: object, stated_python: object) -> "Target":
 
     python = str(stated_python or "{}.{}".format(*sys.version_info[:2]))
     return Target(str(stated_platform or Target.here().platform), python)
+
+
+def _model_place(path: Path, paths: Paths) -> Path:
+    """Return a model's file or folder; one that is no path may be the name of an imported one."""
+    imported = paths.data / "models" / path.name
+    return imported if not path.exists() and path.name == str(path) and imported.is_dir() else path
 
 
 def _extras(chosen: object) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from dlcodegen_local.cli import main
@@ -31,32 +30,36 @@ def run_job(idle_s: float, sample: str, *, smoke: bool, isolated: bool) -> None:
     log = os.open("log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
-    steps: dict[str, int] = {}
-    for arguments in job_steps(sample, smoke=smoke):
+    ended: dict[str, int] = {}
+    steps = job_steps(sample, smoke=smoke)
+    for number, arguments in enumerate(steps, start=1):
         name = " ".join(word for word in arguments[:2] if word.isalpha())
-        print(name, file=progress, flush=True)
-        steps[name] = exit_code_of(arguments)
+        print(f"{number} of {len(steps)}: {name}", file=progress, flush=True)
+        ended[name] = exit_code_of(arguments)
     print(f"idle for {idle_s:g} s", file=progress, flush=True)
     time.sleep(idle_s)
     packets = sent_packets() if isolated else None
-    Path("ended.json").write_text(json.dumps({"steps": steps, "packets": packets}), encoding="utf-8")
+    Path("ended.json").write_text(json.dumps({"steps": ended, "packets": packets}), encoding="utf-8")
 
 
-def job_steps(sample: str, *, smoke: bool) -> Iterator[tuple[str, ...]]:
-    """Yield the arguments of each command; files that a later one reads are made on the way."""
+def job_steps(sample: str, *, smoke: bool) -> tuple[tuple[str, ...], ...]:
+    """Return the arguments of each command; writes the files that they read."""
     Path("wanted.jsonl").write_text(json.dumps({"id": "a", "requirement": REQUIREMENT}) + "\n", "utf-8")
-    yield ("plan", "--batch", "wanted.jsonl", "-o", "plans.jsonl")
-    yield ("search", REQUIREMENT, "--why")
-    yield ("generate", REQUIREMENT, "-o", "project", *(() if smoke else ("--no-run",)))
-    yield ("verify", "project")
-    yield ("pool", "add", sample)
-    yield ("pool", "list")
-    yield ("evaluate", "plans", "--predictions", "plans.jsonl", "--references", "plans.jsonl")
     Path("programs").mkdir()
     shutil.copy(sample, "programs/a.py")
-    yield ("evaluate", "code", "--predictions", "programs", "--references", "programs")
-    yield ("models", "list")
-    yield ("doctor",)
+    return (
+        ("plan", "--batch", "wanted.jsonl", "-o", "plans.jsonl"),
+        ("search", REQUIREMENT, "--why"),
+        ("generate", REQUIREMENT, "-o", "project", *(() if smoke else ("--no-run",))),
+        ("verify", "project"),
+        ("pool", "add", sample),
+        ("pool", "list"),
+        ("evaluate", "plans", "--predictions", "plans.jsonl", "--references", "plans.jsonl"),
+        ("evaluate", "code", "--predictions", "programs", "--references", "programs"),
+        ("models", "list"),
+        ("runs", "list"),
+        ("doctor",),
+    )
 
 
 def exit_code_of(arguments: tuple[str, ...]) -> int:

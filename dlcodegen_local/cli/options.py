@@ -79,7 +79,7 @@ pool_names = click.option(
 def _check_unsafe_run(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
     """Take --unsafe-run from the command line alone: a forgotten setting may not open the sandbox.
 
-    The one place that decides whether code may run without walls: a policy that forbids it is asked here.
+    Whether the team's policy allows it is asked where a sandbox would be chosen (`engines`).
     """
     typed = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
     if value and not typed:

@@ -52,7 +52,7 @@ def show_command(run_id: str, page: Path | None, json: bool) -> int:
     found = store.find(run_id)
     run = store.load(found)
     if page is not None:
-        _write_page(page, run)
+        _write_page(page, run, store.row(found).status)
     if json:
         options.print_json(run_table(run, store.row(found).status))
     else:
@@ -60,7 +60,7 @@ def show_command(run_id: str, page: Path | None, json: bool) -> int:
     return 0
 
 
-def _write_page(page: Path, run: "Run") -> None:
+def _write_page(page: Path, run: "Run", status: str) -> None:
     from dataclasses import asdict
 
     from dlcodegen_local.durable import check_new_file, write_file
@@ -68,7 +68,7 @@ def _write_page(page: Path, run: "Run") -> None:
 
     check_new_file(page)
     values = {stage.object: stage.value for stage in run.stages}
-    write_file(page, page_of_record(asdict(run.record), values.get), private=True)
+    write_file(page, page_of_record({**asdict(run.record), "status": status}, values.get), private=True)
 
 
 @command.command("resume")

@@ -105,6 +105,9 @@ def main(load: Load, operations: Mapping[str, Operation]) -> None:
     except ImportError as exc:
         link.send({"missing": exc.name or "llama_cpp"})
         return
+    except DlcodegenError as exc:
+        link.send(_error(exc))
+        return
     is_sealed = confinement.seal()
     link.send({"ready": {"landlock": landlock, "sealed": is_sealed}})
     llm: LoadedLLM | None = None
@@ -119,11 +122,15 @@ def main(load: Load, operations: Mapping[str, Operation]) -> None:
                 assert llm is not None
                 answer = operations[name](llm, link, request)
         except DlcodegenError as exc:
-            link.send({"error": [type(exc).__name__, exc.message, exc.hint]})
+            link.send(_error(exc))
         except Exception as exc:
             link.send({"failed": f"{type(exc).__name__}: {exc}"})
         else:
             link.send({"answer": answer})
+
+
+def _error(exc: DlcodegenError) -> Message:
+    return {"error": [type(exc).__name__, exc.message, exc.hint]}
 
 
 def load_model(request: Message, source: str, beat: Callable[[], None]) -> "LoadedLLM":
@@ -166,10 +173,11 @@ def open_model(request: Message, source: str, beat: Callable[[], None]) -> Any:
 
 
 def complete(llm: "LoadedLLM", link: Link, request: Message) -> Any:
-    """Answer a prompt; asks after every line whether to go on, where that is wanted."""
+    """Answer a prompt; after every line a known judge, or the other side, says whether to go on."""
     from dataclasses import asdict
 
     from dlcodegen_local.generation.llm import Prompt, Sampling
+    from dlcodegen_local.model_worker.values import JUDGES
 
     shown = _Shown(link) if request["shown"] else None
     asked = 0
@@ -183,10 +191,9 @@ def complete(llm: "LoadedLLM", link: Link, request: Message) -> Any:
         asked = len(text)
         return bool(link.receive()["hopeless"])
 
-    sampling = Sampling(
-        **{**request["sampling"], "stop": tuple(request["sampling"]["stop"])},
-        is_hopeless=is_hopeless if request["asked"] else None,
-    )
+    given = {**request["sampling"], "stop": tuple(request["sampling"]["stop"])}
+    judge = is_hopeless if request["judge"] == "caller" else JUDGES.get(request["judge"])
+    sampling = Sampling(**given, is_hopeless=judge)
     completion = llm.complete(Prompt(*request["prompt"]), sampling=sampling, on_progress=shown)
     if shown:
         shown.flush()

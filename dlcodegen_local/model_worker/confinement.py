@@ -104,6 +104,15 @@ def seal() -> bool:
     return _load(_refused_arguments(machine, column)) and _load(seccomp.refuse_calls(machine, refused))
 
 
+def missing_walls(has_landlock: bool, has_filter: bool) -> tuple[str, ...]:
+    """Say in a line each what a model's process could do here, for want of a wall."""
+    walls = (
+        (has_landlock, "this kernel has no Landlock: the process of the model can read your files"),
+        (has_filter, "no filter of system calls is known here: the process of the model can start others"),
+    )
+    return tuple(text for stands, text in walls if not stands)
+
+
 def _close_files(model: int) -> int:
     version = syscalls.landlock_abi()
     if not version:

@@ -8,8 +8,13 @@ import dataclasses
 import math
 from typing import Any
 
+from dlcodegen_local.generation.extraction import is_pointless
 from dlcodegen_local.generation.llm import Completion, ModelInfo, Progress, Prompt, Sampling
+from dlcodegen_local.generation.syntax import is_broken_start
 
+# What the stages ask of every line is answered in the model's process, where a text that is too much
+# for the parser costs no more than the answer; only another `is_hopeless` is asked over the pipe.
+JUDGES = {judge.__name__: judge for judge in (is_broken_start, is_pointless)}
 _LARGEST = 1 << 53
 _FINISH_REASONS = ("stop", "length", "repetition", "broken")
 _PROGRESS_KINDS = ("reading", "writing")
@@ -24,6 +29,14 @@ def sampling_values(sampling: Sampling) -> dict[str, Any]:
     """Return all of a sampling but its `is_hopeless`, which is asked on this side."""
     names = (field.name for field in dataclasses.fields(sampling) if field.name != "is_hopeless")
     return {name: getattr(sampling, name) for name in names}
+
+
+def judge_name(sampling: Sampling) -> str | None:
+    """Return who says that a text is hopeless: nobody, one of `JUDGES`, or "caller"."""
+    judge = sampling.is_hopeless
+    if judge is None:
+        return None
+    return next((name for name, known in JUDGES.items() if known is judge), "caller")
 
 
 def info_values(info: ModelInfo) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from dlcodegen_local.generation.memory import available_bytes, choose_context
 from dlcodegen_local.generation.pace import NEW_MODEL, ModelCache, Pace, keep_pace, kept_pace
 from dlcodegen_local.model_worker import values
 from dlcodegen_local.model_worker.channel import Channel, ChannelEnded
+from dlcodegen_local.model_worker.confinement import missing_walls
 from dlcodegen_local.plain_text import plain
 
 CHILD = (sys.executable, "-P", "-m", "dlcodegen_local.model_worker.child")
@@ -146,7 +147,7 @@ class WorkerLLM(CodeLLM):
             "prompt": values.prompt_values(prompt),
             "sampling": values.sampling_values(sampling),
             "shown": on_progress is not None,
-            "asked": sampling.is_hopeless is not None,
+            "judge": values.judge_name(sampling),
         }
         return self._ask(request, values.to_completion, on_progress, sampling.is_hopeless)
 
@@ -230,7 +231,7 @@ class WorkerLLM(CodeLLM):
         return channel
 
     def _started(self) -> Channel:
-        packages = [*filter(None, sys.path), str(Path(__file__).parents[2])]
+        packages = [*map(os.path.abspath, filter(None, sys.path)), str(Path(__file__).resolve().parents[2])]
         environment = {**model_environment(), "PYTHONPATH": os.pathsep.join(dict.fromkeys(packages))}
         memory_bytes = available_bytes() + _SPARE_BYTES
         return Channel(self._command, environment, self._slot.descriptor, memory_bytes)
@@ -269,15 +270,9 @@ class WorkerLLM(CodeLLM):
             raise ImportError(str(message["missing"]), name=str(message["missing"]))
         walls = message.get("ready")
         if not isinstance(walls, dict):
+            _outcome(channel, message)  # raises what it says
             raise channel.broken()
-        self.gaps = tuple(
-            text
-            for wall, text in (
-                ("landlock", "this kernel has no Landlock: the process of the model can read your files"),
-                ("sealed", "no filter of system calls is known for this machine's processor"),
-            )
-            if not walls.get(wall)
-        )
+        self.gaps = missing_walls(bool(walls.get("landlock")), bool(walls.get("sealed")))
 
 
 def try_load(path: Path | str, n_ctx: int | None = None, patience: Patience | None = None) -> None:

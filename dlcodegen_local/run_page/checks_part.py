@@ -24,7 +24,7 @@ def checks_part(page: RunPage) -> str:
 def _check(check: Check, page: RunPage) -> str:
     errors = sum(finding.severity == "error" for finding in check.findings)
     warnings = len(check.findings) - errors
-    counted = [f"{errors} errors" if errors else "", f"{warnings} warnings" if warnings else ""]
+    counted = [_counted(errors, "error"), _counted(warnings, "warning")]
     words = ", ".join(text for text in counted if text) or "no findings"
     score = "no plan to compare" if check.score is None else f"{check.score:.2f} of 1"
     marks = (
@@ -38,6 +38,10 @@ def _check(check: Check, page: RunPage) -> str:
         f'<p class="marks">{marks}</p>{message}{_findings(check, page)}{_fields(check.fields)}'
         f"{_log(check.smoke.log) if check is not page.verification else ''}</li>"
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
 def mark(what: str, state: str, words: str) -> str:

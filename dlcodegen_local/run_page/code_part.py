@@ -55,7 +55,7 @@ def code_part(page: RunPage) -> str:
         return "<p>No code was written.</p>"
     about = (
         "<p>Every segment has the colour of its origin, and says it. Where columns have the same code, one "
-        "cell stands for them; ▌ marks lines that no column to the left has.</p>"
+        "cell stands for them; ▌ marks lines that no column before it has.</p>"
     )
     return f"{about}{origins.legend()}{''.join(rounds)}{delivered}"
 

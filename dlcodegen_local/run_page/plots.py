@@ -105,7 +105,7 @@ def confusion_table(confusion: Sequence[Sequence[int]]) -> str:
     shown = met[:MAX_CLASSES]
     heads = "".join(f'<th scope="col">{place}</th>' for place in shown)
     rows = "".join(_confusion_row(place, confusion[place], shown) for place in shown)
-    notes = [f"Of {size} classes, {size - len(met)} do not occur in them."] if len(met) < size else []
+    notes = [f"{size - len(met)} of {size} classes occur in none of them."] if len(met) < size else []
     notes += [f"{len(met) - MAX_CLASSES} more classes are not shown."] if len(met) > MAX_CLASSES else []
     return (
         '<figure class="confusion"><figcaption>Confusion on the synthetic test items, true class by row, '

@@ -94,6 +94,8 @@ class RunRecord:
         self._record = replace(self._record, earlier=rest)
         value = self._objects.get(entry.object)
         try:
+            if value is None:
+                raise ValueError("the object is missing or damaged")
             result = read(value, entry.timings)
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError):
             self.notes.append(f"what was stored of stage {name} is damaged: it is done anew")
@@ -121,8 +123,8 @@ class RunRecord:
         took = round(time.monotonic() - self._since, 3)
         entry = StageEntry(name, object_name(value), key, {**timings, "wall_s": took})
         self._record = replace(self._record, stages=(*self._record.stages, entry))
-        self._done_now.append({"name": name, **timings})
         self._values[entry.object] = value
+        self._done_now.append({"name": name, **timings})
         with store_lock(self._state, alone=False):
             self._keep(lambda: self._objects.put(value))
             self._save()
@@ -148,9 +150,9 @@ class RunRecord:
                 RunStore(self._state).sweep()
         self._release()
 
-    def value_of(self, name: str) -> Any | None:
-        """Return what a stage of this run wrote, by its object's name."""
-        return self._values.get(name)
+    def value_of(self, digest: str) -> Any | None:
+        """Return what a stage of this run read and wrote, by its object's name; None where there is none."""
+        return self._values.get(digest)
 
     def summary(self) -> dict[str, Any]:
         """Return the part that the same inputs give again: no clock, no machine."""
@@ -198,7 +200,7 @@ class RunRecord:
             try:
                 number = int(read_regular(place, _MAX_COUNTER_BYTES)) + 1
             except (OSError, ValueError):
-                number = 1 + sum(1 for _ in (self._state / "runs").glob("*"))
+                number = 1 + sum(1 for _ in (self._state / "runs").glob("*/record.json"))
             self._keep(lambda: write_file(place, f"{number}\n", private=True))
         return number
 

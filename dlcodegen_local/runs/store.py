@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from dlcodegen_local.durable import remove_staging
 from dlcodegen_local.errors import ArtifactError, ConfigError
 from dlcodegen_local.runs.locks import is_locked, lock_run, store_lock
 from dlcodegen_local.runs.objects import ObjectStore
@@ -119,6 +120,10 @@ class RunStore:
         record = read_record(self._folder(run_id))
         return Run(record, tuple(self._stage(entry) for entry in record.stages))
 
+    def value_of(self, digest: str) -> Any | None:
+        """Return what a stage read and wrote, by its object's name; None where it is missing or damaged."""
+        return self._objects.get(digest)
+
     def purge(self, run_ids: Sequence[str]) -> list[str]:
         """Remove runs, and the objects that no other run uses; returns the ids that a process is at.
 
@@ -134,6 +139,7 @@ class RunStore:
                     busy.append(run_id)
                     continue
                 try:
+                    self._remove_staging(folder)
                     shutil.rmtree(folder)
                 finally:
                     os.close(descriptor)
@@ -169,10 +175,22 @@ class RunStore:
             names: Collection[str] = os.listdir(self._state / "runs")
         except OSError:
             return []
-        return sorted(name for name in names if is_run_id(name))
+        # a run that was ended before its record was written has not begun
+        return sorted(
+            name for name in names if is_run_id(name) and os.path.lexists(self._folder(name) / "record.json")
+        )
 
     def _folder(self, run_id: str) -> Path:
         return self._state / "runs" / run_id
+
+    def _remove_staging(self, folder: Path) -> None:
+        """Remove what a killed run began to write beside its output."""
+        try:
+            order = read_record(folder).order or {}
+        except ArtifactError:
+            return
+        if isinstance(output := order.get("output"), str):
+            remove_staging(Path(output))
 
     def _stage(self, entry: StageEntry) -> RunStage:
         value = self._objects.get(entry.object)

@@ -68,7 +68,7 @@ def _run(request: dict[str, Any], facts: dict[str, Any]) -> None:
     _check_prediction(prediction, facts)
     _enter("model", facts)
     facts["parameters"] = _count_parameters(functions["build_model"](config))
-    with contextlib.suppress(Exception):  # a look that fails fails nothing
+    with contextlib.suppress(Exception, SystemExit):  # a look that fails fails nothing
         load_data = functions.get("load_data") or importlib.import_module("data").load_data
         confusion = watching.count_confusion(prediction, load_data(config), facts["metrics"])
         facts.update({"confusion": confusion} if confusion else {})

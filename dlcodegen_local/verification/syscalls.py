@@ -17,6 +17,7 @@ _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NODEV = 1, 2, 4
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _SECCOMP_MODE_FILTER = 2
+_SOL_SOCKET, _SO_DOMAIN = 1, 39
 _CAPABILITY_VERSION_3 = 0x20080522
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _MOUNT_SETATTR, _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 442, 444, 445, 446
@@ -126,6 +127,14 @@ def error_of_socket(family: int) -> int:
         return ctypes.get_errno()
     os.close(descriptor)
     return 0
+
+
+def family_of_socket(descriptor: int) -> int:
+    """Return the family of an open socket."""
+    family, size = ctypes.c_int(-1), ctypes.c_uint(4)
+    pointers = ctypes.byref(family), ctypes.byref(size)
+    _checked("getsockopt", _libc.getsockopt(descriptor, _SOL_SOCKET, _SO_DOMAIN, *pointers))
+    return family.value
 
 
 def landlock_abi() -> int:

@@ -45,14 +45,14 @@ def main() -> None:
 
 def prove_use(work: Path, stick: Path, can_train: bool) -> None:
     """Check, install and use the bundle on `stick`."""
-    home, prefix = work / "home", work / "prefix"
+    home, prefix = work / "home", work / "home" / "dlcodegen"  # where a user without --prefix has it
     home.mkdir()
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(home)}
     python = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
     bundle = [str(stick / "bundle.tar.001")] if (stick / "bundle.tar.001").exists() else []
     command = [python, str(stick / "verify.py"), *bundle]
     timed("verify.py", [*NAMESPACE, *command], work, environment)
-    command = [python, str(stick / "install.py"), *bundle, "--prefix", str(prefix)]
+    command = [python, str(stick / "install.py"), *bundle]
     timed("install.py", [*NAMESPACE, *command], work, environment)
     report("the installation", size_mb=size_mb(prefix))
     shutil.rmtree(stick)

@@ -73,6 +73,9 @@ def main(mode: str) -> None:
     if mode == "has no library":
         write(said({"missing": "llama_cpp"}))
         return
+    if mode == "has no code for this processor":
+        write(said({"error": ["ArtifactError", "the library holds no code", "install it anew"]}))
+        return
     write(said(READY))
     receive()
     if mode == "crashes at load":

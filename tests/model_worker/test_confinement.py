@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlcodegen_local.config import model_environment
+from dlcodegen_local.model_worker.confinement import missing_walls
 from dlcodegen_local.verification import seccomp, syscalls
 from tests.verification.test_seccomp import ALLOW, refused, verdict
 
@@ -69,6 +70,12 @@ def test_calls_are_refused_by_an_argument() -> None:
         (0,): ALLOW,
     }
     assert {call: verdict(code, "x86_64", *call) for call in expected} == expected
+
+
+def test_a_wall_that_is_missing_is_said():
+    assert missing_walls(True, True) == ()
+    (said,) = missing_walls(False, True)
+    assert "Landlock" in said and "read your files" in said
 
 
 def test_of_the_environment_only_what_steers_threads_goes_in(monkeypatch):

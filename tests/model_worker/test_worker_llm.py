@@ -11,9 +11,12 @@ import pytest
 
 from dlcodegen_local.artifacts import sha256_of
 from dlcodegen_local.errors import ArtifactError, ConfigError, GenerationError
+from dlcodegen_local.generation.extraction import is_pointless
 from dlcodegen_local.generation.llama_cpp_llm import LlamaCppLLM
 from dlcodegen_local.generation.llm import Prompt, Sampling
 from dlcodegen_local.generation.pace import ModelCache
+from dlcodegen_local.generation.syntax import is_broken_start
+from dlcodegen_local.model_worker.values import judge_name
 from dlcodegen_local.model_worker.worker_llm import CHILD, Patience, WorkerLLM, try_load
 from tests.generation.tiny_gguf import write_tiny_gguf
 from tests.model_worker.fake_child import ANSWERS
@@ -98,6 +101,15 @@ def test_every_line_is_asked_about_and_a_hopeless_one_ends_the_answer(worker, in
     assert "broken" in ended
 
 
+def test_the_judges_of_the_stages_sit_in_the_process(worker, in_process):
+    for judge in (is_broken_start, is_pointless):
+        sampling = Sampling(900, temperature=9.0, min_p=0.0, seed=1, is_hopeless=judge)
+        ours, theirs = (llm.complete(Prompt("", "x"), sampling=sampling) for llm in (worker, in_process))
+        assert (ours.text, ours.finish_reason) == (theirs.text, theirs.finish_reason)
+        assert judge_name(sampling) == judge.__name__
+    assert judge_name(Sampling(is_hopeless=lambda text: True)) == "caller"
+
+
 def test_errors_of_the_model_are_the_adapters_and_leave_it_running(worker):
     before = children()
     with pytest.raises(GenerationError, match="context"):
@@ -161,6 +173,7 @@ def test_it_is_left_alone_when_it_ends_again_and_again(tiny_gguf):
     ("mode", "start_s", "loading_s", "message"),
     [
         ("does not start", 30, 30, r"does not start \(exit code 3\)"),
+        ("has no code for this processor", 30, 30, "the library holds no code"),
         ("is not ready", 1, 30, r"does not start \(it did nothing for 1 s\)"),
         ("crashes at load", 30, 30, r"made llama\.cpp stop .*tiny\.gguf \(SIGSEGV\)"),
         ("hangs at load", 30, 1, r"made llama\.cpp stop .*did nothing"),

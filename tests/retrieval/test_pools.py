@@ -83,6 +83,17 @@ def test_the_team_s_pool_is_searched_where_there_is_one_and_wins_ties(tmp_path):
     assert chosen[0].folder == Path("ours") and chosen[2].folder == tmp_path / "index/samples"
 
 
+def test_a_team_s_pool_that_a_bundle_has_brought_stands_in_for_the_user_s_own(tmp_path):
+    share = tmp_path / "share"
+    paths = Paths(
+        *(tmp_path / name for name in ("config", "state", "cache", "data")), share / "models", share / "index"
+    )
+    for folder in (share / "pool", paths.data / "pool"):
+        folder.mkdir(parents=True)
+        (folder / "pool.sqlite").touch()
+        assert find_pools(("team",), paths)[0].folder == folder
+
+
 def test_a_pool_that_vanishes_is_an_error(folder):
     pool = FolderPool(folder, "ours")
     shutil.rmtree(folder)

@@ -45,7 +45,7 @@ def test_training_and_validation_share_a_figure():
 
 def test_confusion_leaves_out_classes_that_do_not_occur():
     page = Page(confusion_table([[2, 0, 1], [0, 0, 0], [0, 0, 3]]))
-    assert "5 of 6 right" in page.text and "Of 3 classes, 1 do not occur" in page.text
+    assert "5 of 6 right" in page.text and "1 of 3 classes occur in none" in page.text
     assert page.wrong == []
     assert confusion_table([]) == confusion_table([[0, 0], [0, 0]]) == ""
 

@@ -140,3 +140,10 @@ def test_there_are_enough_programs() -> None:
 def test_every_gap_is_written_down() -> None:
     page = Path(isolation.__file__).with_name("README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(GAPS["landlock"]) if f"`{name}`" not in page] == []
+
+
+def test_the_page_counts_every_program() -> None:
+    page = Path(isolation.__file__).with_name("README.md").read_text(encoding="utf-8")
+    kinds = ("files", "kernel", "network", "processes", "exhaustion")
+    assert [kind for kind in kinds if f"| {kind} | {len(functions(kind))} |" not in page] == []
+    assert f"0 of {len(QUICK) + len(GREEDY)}, as root and as a user" in page

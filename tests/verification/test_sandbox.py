@@ -120,6 +120,26 @@ def test_without_user_namespaces_landlock_is_chosen() -> None:
     assert ran.stdout == "landlock\n"
 
 
+@pytest.mark.parametrize("user", [None, 65534], ids=["self", "user"])
+def test_under_the_guard_the_same_sandbox_starts(user: int | None) -> None:
+    python = sys.executable if user is None else "/usr/bin/python3"
+    if user is not None and (os.geteuid() != 0 or not os.path.exists(python)):
+        pytest.skip("needs root, to become another user, and the system's Python")
+    path, imports = FIND.split("\n", 1)
+    closed = f"{path}\nfrom dlcodegen_local.guard import close_network\nclose_network()\n{imports}"
+    found = []
+    for code in (FIND, closed):
+        ran = subprocess.run(
+            [python, "-B", "-c", code], user=user, group=user, extra_groups=[] if user else None,
+            env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        if user and "Error" in ran.stderr:
+            pytest.skip("an ordinary user finds no Python 3.11 and no repository here")
+        found.append(ran.stdout)
+    assert found[0] == found[1] != ""
+
+
 def test_where_nothing_works_the_code_is_not_run() -> None:
     """A process that may not make namespaces, nor use Landlock, finds no sandbox, and says what to do."""
     machine = os.uname().machine
