@@ -122,5 +122,9 @@ def _check_sizes(metadata: Mapping[str, object], architecture: str, refuse: Refu
         raise refuse(f"{architecture}.rope.scaling.type is {scaling!r}")
     experts = metadata.get(f"{architecture}.expert_count", 0)
     used = metadata.get(f"{architecture}.expert_used_count", 0)
-    if is_count(experts) and is_count(used) and (experts > _MAX_EXPERTS or used > experts):
+    if (
+        is_count(experts)
+        and is_count(used)
+        and (experts > _MAX_EXPERTS or not min(experts, 1) <= used <= experts)
+    ):
         raise refuse(f"{used} of {experts} experts")

@@ -183,8 +183,8 @@ def _listed(manifest: Manifest, store: Store) -> Manifest:
     for folder in {(manifest.folder / file.path).parent for file in manifest.files} | {manifest.folder}:
         _sync_folder(folder)
     place = store.folder / manifest.name
+    manifest.folder.chmod(0o755)
     os.rename(manifest.folder, place)
-    place.chmod(0o755)
     _sync_folder(store.folder)
     return read_manifest(place)
 

@@ -10,18 +10,19 @@ from dlcodegen_local.generation.chat_formats import detect_family, template_of
 from dlcodegen_local.generation.chat_template import find_format
 from dlcodegen_local.generation.gguf_header import read_header
 from dlcodegen_local.generation.memory import needed_by_context
-from tests.fuzz.gguf_text import change, take_apart
+from tests.fuzz.gguf_text import as_sentencepiece, change, take_apart
 from tests.fuzz.kinds import Case, write_case
 from tests.fuzz.mutations import COUNTS, damage_bytes
 from tests.generation.tiny_gguf import write_tiny_gguf
 
 _FILE = "model.gguf"
+_VARIANTS = ("plain", "with a template", "sentencepiece")
 _TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 
 
 def make(rng: random.Random) -> Case:
     """Return a tiny model: its bytes damaged, or its header sound in form and wrong in what it says."""
-    content, end, places = _valid(rng.random() < 0.5)
+    content, end, places = _valid(rng.choice(_VARIANTS))
     if rng.random() < 0.5:
         header = take_apart(content, end)
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
@@ -66,10 +67,15 @@ def native(case: Case, folder: Path) -> None:
 
 
 @cache
-def _valid(with_template: bool) -> tuple[bytes, int, tuple[int, ...]]:
+def _valid(variant: str) -> tuple[bytes, int, tuple[int, ...]]:
     """Return a sound file, where its weights begin, and where each name of a key or a tensor ends."""
     with tempfile.TemporaryDirectory() as folder:
-        path = write_tiny_gguf(Path(folder) / _FILE, template=_TEMPLATE if with_template else "")
-        header, content = read_header(path), path.read_bytes()
-    names = [*header.metadata, *(tensor.name for tensor in header.tensors)]
-    return content, header.tensors[0].offset, tuple(content.index(n.encode()) + len(n) for n in names)
+        path = Path(folder) / _FILE
+        write_tiny_gguf(path, template=_TEMPLATE if variant == "with a template" else "")
+        if variant == "sentencepiece":
+            header = take_apart(path.read_bytes(), read_header(path).tensors[0].offset)
+            as_sentencepiece(header)
+            path.write_bytes(header.to_bytes())
+        found, content = read_header(path), path.read_bytes()
+    names = [*found.metadata, *(tensor.name for tensor in found.tensors)]
+    return content, found.tensors[0].offset, tuple(content.index(n.encode()) + len(n) for n in names)

@@ -82,6 +82,23 @@ class Header:
         return head.ljust(-(-len(head) // alignment) * alignment, b"\0") + self.weights
 
 
+def as_sentencepiece(header: Header) -> None:
+    """Give a model of 260 tokens another vocabulary: SentencePiece's, with scores and tokens for bytes."""
+    tokens = [b"<unk>", b"<s>", b"</s>", *(b"<0x%02X>" % byte for byte in range(256)), "▁x".encode()]
+    kinds = [2, 3, 3, *[6] * 256, 1]
+    texts = struct.pack("<IQ", _STRING, len(tokens)) + b"".join(_text(token) for token in tokens)
+    values = {
+        "model": (_STRING, _text(b"llama")),
+        "tokens": (_ARRAY, texts),
+        "token_type": (_ARRAY, struct.pack(f"<IQ{len(kinds)}i", 5, len(kinds), *kinds)),
+        "scores": (_ARRAY, struct.pack(f"<IQ{len(kinds)}f", 6, len(kinds), *[-1.0] * len(kinds))),
+        "bos_token_id": (4, struct.pack("<I", 1)),
+        "eos_token_id": (4, struct.pack("<I", 2)),
+    }
+    header.keys = [key for key in header.keys if not key.name.startswith(b"tokenizer.ggml.")]
+    header.keys += [Key(b"tokenizer.ggml." + name.encode(), *value) for name, value in values.items()]
+
+
 def take_apart(content: bytes, weights_at: int) -> Header:
     """Read the header of a sound file."""
     _, _, n_tensors, n_keys = struct.unpack_from("<4sIQQ", content)

@@ -69,7 +69,7 @@ def damage_json(content: bytes, rng: random.Random) -> bytes:
         return _with_literal(content, rng.choice(_LITERALS), rng)
     table = json.loads(content)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
-        _damage_value(table, rng)
+        damage_value(table, rng)
     return json.dumps(table, indent=rng.choice((None, 2))).encode()
 
 
@@ -82,7 +82,8 @@ def _with_literal(content: bytes, literal: str, rng: random.Random) -> bytes:
     return json.dumps(table).encode().replace(f'"{place}"'.encode(), literal.encode())
 
 
-def _damage_value(table: Any, rng: random.Random) -> None:
+def damage_value(table: Any, rng: random.Random) -> None:
+    """Change, rename or remove one value somewhere in a tree of JSON."""
     container, key = _any_place(table, rng)
     kind = rng.randrange(5)
     if kind == 0:

@@ -50,6 +50,7 @@ def test_sound_metadata_pass():
         ({"general__architecture": "x" * 65}, "no architecture"),
         ({"llama__block_count": 513}, "block_count"),
         ({"llama__expert_count": 2, "llama__expert_used_count": 3}, "3 of 2 experts"),
+        ({"llama__expert_count": 2}, "0 of 2 experts"),
         ({"llama__attention__layer_norm_rms_epsilon": -1.0}, "epsilon"),
         ({"llama__rope__freq_base": math.nan}, "freq_base is nan"),
         ({"llama__rope__scaling__type": "gpt2"}, "scaling"),
