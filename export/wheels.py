@@ -72,26 +72,32 @@ def build_engine(requirement: str, folder: Path) -> None:
         command = ["wheel", "--no-deps", "--no-cache-dir", "--no-binary", ENGINE, "--wheel-dir", str(built)]
         _pip([*command, requirement], environment)
         (wheel,) = built.glob("*.whl")
-        environment["PATH"] = f"{tools / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        _run(
-            [str(tools / "bin" / "auditwheel"), "repair", "--wheel-dir", str(built / "repaired"), str(wheel)],
-            environment,
-        )
-        (repaired,) = (built / "repaired").glob("*.whl")
-        add_licences(repaired, tools / "bin" / "wheel", folder)
+        finish_engine(wheel, tools / "bin", folder)
 
 
-def add_licences(wheel: Path, tool: Path, folder: Path) -> None:
-    """Pack a wheel into the folder, with the licence texts of the libraries that came along."""
+def finish_engine(wheel: Path, tools: Path, folder: Path) -> None:
+    """Make a wheel of what was built that other machines can use, in the folder.
+
+    What the build installs beside the package is left out (headers, libraries that nothing loads); the
+    licences of the libraries that come along are added.
+    """
     unpacked = wheel.parent / "unpacked"
-    _run([str(tool), "unpack", "--dest", str(unpacked), str(wheel)])
+    _run([str(tools / "wheel"), "unpack", "--dest", str(unpacked), str(wheel)])
     (root,) = unpacked.iterdir()
     (info,) = root.glob("*.dist-info")
+    for path in root.iterdir():
+        if path.is_dir() and path not in (info, root / "llama_cpp"):
+            shutil.rmtree(path)
     for text in map(Path, LICENCE_TEXTS):
         if text.is_file():
             (info / "licenses" / "libgomp").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(text, info / "licenses" / "libgomp" / text.name)
-    _run([str(tool), "pack", "--dest-dir", str(folder), str(root)])
+    trimmed = wheel.parent / "trimmed"
+    trimmed.mkdir()
+    _run([str(tools / "wheel"), "pack", "--dest-dir", str(trimmed), str(root)])
+    (repairable,) = trimmed.iterdir()
+    environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    _run([str(tools / "auditwheel"), "repair", "--wheel-dir", str(folder), str(repairable)], environment)
 
 
 def _download_options(target: Target, folder: Path) -> list[str]:

@@ -90,4 +90,6 @@ def index_lines(rows: Sequence[tuple[str, str, Licence, str]]) -> bytes:
 
 
 def _is_notice(member: str) -> bool:
-    return member.count("/") <= 1 and member.rpartition("/")[2].upper().startswith("THIRDPARTYNOTICES")
+    return member.count("/") <= 1 and member.rpartition("/")[2].replace("_", "").upper().startswith(
+        "THIRDPARTYNOTICES"
+    )
