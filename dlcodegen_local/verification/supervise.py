@@ -2,7 +2,9 @@
 
 Resource limits of the kernel hold for one process; the sums over a tree (memory, number of
 processes, disk) are polled here and end the run. What is taken between two polls can pass a limit
-by that much. Output past the cap is read and dropped, so that a talkative program does not hang.
+by that much. Memory of known processes is read at every poll; new ones and the disk are looked for
+at every fifth, since that takes a look at every thread. Output past the cap is read and dropped, so
+that a talkative program does not hang.
 """
 
 import contextlib
@@ -23,7 +25,7 @@ from dlcodegen_local.verification.orders import Orders
 from dlcodegen_local.verification.workfolder import tree_size_bytes
 
 _POLL_S = 0.1
-_DISK_POLLS = 5
+_SURVEY_POLLS = 5
 _GRACE_S = 10.0
 _DISK_RESERVE_BYTES = 256 << 20
 _OWN_MEMORY = re.compile(r"^(?:RssAnon|RssShmem):\s*(\d+) kB$", re.MULTILINE)
@@ -100,7 +102,7 @@ def _attend(process: "subprocess.Popen[bytes]", work: Path, limits: TreeLimits, 
     outcome = Outcome()
     assert process.stdout is not None
     assert process.stderr is not None
-    polls = 0
+    polls, processes = 0, {process.pid}
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ, outcome.stdout)
         selector.register(process.stderr, selectors.EVENT_READ, outcome.stderr)
@@ -122,8 +124,10 @@ def _attend(process: "subprocess.Popen[bytes]", work: Path, limits: TreeLimits, 
             if now - started > limits.wall_s:
                 outcome.stopped_by = "time"
             elif now - watched >= _POLL_S:
+                if survey := polls % _SURVEY_POLLS == 0:
+                    processes = {process.pid, *isolation.descendants(process.pid)}
                 watched, polls = now, polls + 1
-                outcome.stopped_by = _passed_limit(process.pid, work, limits, disk=polls % _DISK_POLLS == 0)
+                outcome.stopped_by = _passed_limit(processes, work, limits, disk=survey)
             if outcome.stopped_by:
                 _end(process)
                 _drain(process, outcome, limits.output_bytes)
@@ -156,11 +160,10 @@ def _end(process: "subprocess.Popen[bytes]") -> bool:
     return gently
 
 
-def _passed_limit(root: int, work: Path, limits: TreeLimits, *, disk: bool) -> str:
-    processes, memory_bytes = _measure_tree(root)
-    if processes > limits.processes + 8:
+def _passed_limit(processes: set[int], work: Path, limits: TreeLimits, *, disk: bool) -> str:
+    if len(processes) > limits.processes + 8:
         return "processes"
-    if memory_bytes > limits.memory_bytes:
+    if _memory_bytes(processes) > limits.memory_bytes:
         return "memory"
     if not disk:
         return ""
@@ -170,12 +173,11 @@ def _passed_limit(root: int, work: Path, limits: TreeLimits, *, disk: bool) -> s
     return ""
 
 
-def _measure_tree(root: int) -> tuple[int, int]:
-    """Return the number of processes of a tree, and the memory that no file backs."""
-    processes = {root, *isolation.descendants(root)}
-    memory_bytes = 0
+def _memory_bytes(processes: set[int]) -> int:
+    """Return the memory of processes that no file backs."""
+    total = 0
     for pid in processes:
         with contextlib.suppress(OSError, ValueError):
             status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-            memory_bytes += sum(int(kilobytes) << 10 for kilobytes in _OWN_MEMORY.findall(status))
-    return len(processes), memory_bytes
+            total += sum(int(kilobytes) << 10 for kilobytes in _OWN_MEMORY.findall(status))
+    return total
