@@ -14,11 +14,12 @@ _SHOWN_CHARS = 60
 
 def list_lines(rows: "Sequence[RunRow]") -> list[str]:
     """Return one line a run: id, status, when it began, and what was asked, or what is wrong with it."""
-    return [
+    lines = [
         f"{row.id}  {row.status:<11}  {row.record.began[:16].replace('T', ' ') if row.record else '-':<16}  "
         + (_cut(str(row.record.inputs.get("requirement", ""))) if row.record else row.damage)
         for row in rows
     ]
+    return [plain(line) for line in lines]
 
 
 def row_table(row: "RunRow") -> dict[str, Any]:
@@ -62,7 +63,8 @@ def run_table(run: "Run", status: str) -> dict[str, Any]:
 def show_lines(run: "Run", status: str) -> list[str]:
     """Return what a person wants to know of a run."""
     record, order = run.record, run.record.order or {}
-    model = record.inputs.get("model") or {}
+    given = record.inputs.get("model")
+    model = given if isinstance(given, dict) else {}
     lines = [
         f"run {record.run}: {status}",
         f"  began        {record.began or '-'}",
@@ -85,8 +87,8 @@ def show_lines(run: "Run", status: str) -> list[str]:
     if choice := run.stage("choice"):
         passed = "passed its checks" if choice.get("passed") else "FAILED its checks"
         lines.append(f"  delivered    {choice.get('origin')}, {passed}")
-        lines += [f"    {name:<10} {by}" for name, by in choice.get("provenance", {}).items()]
-    return lines
+        lines += [f"    {name:<10} {by}" for name, by in dict(choice.get("provenance", {})).items()]
+    return [plain(line) for line in lines]
 
 
 def comparison_lines(comparison: "Comparison", first: str, second: str) -> list[str]:
@@ -96,12 +98,13 @@ def comparison_lines(comparison: "Comparison", first: str, second: str) -> list[
     lines = []
     for kind, differences in (("input", comparison.inputs), ("plan", comparison.plan)):
         for item in differences:
-            lines.append(f"{kind} {item.name}: {first} {_brief(item.first)}, {second} {_brief(item.second)}")
+            values = f"{first} {_brief(item.first)}, {second} {_brief(item.second)}"
+            lines.append(plain(f"{kind} {item.name}: {values}"))
     alone = {"first alone": f"in {first} alone", "second alone": f"in {second} alone"}
     for stage in comparison.stages:
         text = alone.get(stage.side, stage.side)
         names = f" in {', '.join(stage.fields)}" if stage.fields else ""
-        lines.append(f"stage {stage.name}: {text}{names}")
+        lines.append(plain(f"stage {stage.name}: {text}{names}"))
         lines += [f"  {plain(detail)}" for detail in stage.detail]
     if comparison.code:
         lines += [plain(line) for line in comparison.code.splitlines()]
@@ -117,10 +120,11 @@ def _settings(inputs: Mapping[str, Any]) -> str:
 
 def _stage_line(stage: "RunStage") -> str:
     timings = stage.timings
-    seconds = float(timings.get("wall_s", 0.0))
+    wall = timings.get("wall_s")
+    seconds = f"{wall:.2f}" if isinstance(wall, int | float) else ""
     read, written = timings.get("tokens_read", ""), timings.get("tokens_written", "")
     damage = "" if stage.value is not None else "   damaged or missing"
-    return f"    {stage.name:<16} {read!s:>6} {written!s:>9} {seconds:>9.2f}{damage}"
+    return f"    {stage.name:<16} {read!s:>6} {written!s:>9} {seconds:>9}{damage}"
 
 
 def _brief(value: object) -> str:
