@@ -10,15 +10,17 @@ if TYPE_CHECKING:
     from dlcodegen_local.runs.store import Run, RunRow, RunStage
 
 _SHOWN_CHARS = 60
+_MOST_SECONDS = 1e9
 
 
 def list_lines(rows: "Sequence[RunRow]") -> list[str]:
     """Return one line a run: id, status, when it began, and what was asked, or what is wrong with it."""
-    return [
+    lines = [
         f"{row.id}  {row.status:<11}  {row.record.began[:16].replace('T', ' ') if row.record else '-':<16}  "
         + (_cut(str(row.record.inputs.get("requirement", ""))) if row.record else row.damage)
         for row in rows
     ]
+    return [plain(line) for line in lines]
 
 
 def row_table(row: "RunRow") -> dict[str, Any]:
@@ -62,7 +64,7 @@ def run_table(run: "Run", status: str) -> dict[str, Any]:
 def show_lines(run: "Run", status: str) -> list[str]:
     """Return what a person wants to know of a run."""
     record, order = run.record, run.record.order or {}
-    model = record.inputs.get("model") or {}
+    model = _table(record.inputs.get("model"))
     lines = [
         f"run {record.run}: {status}",
         f"  began        {record.began or '-'}",
@@ -85,8 +87,9 @@ def show_lines(run: "Run", status: str) -> list[str]:
     if choice := run.stage("choice"):
         passed = "passed its checks" if choice.get("passed") else "FAILED its checks"
         lines.append(f"  delivered    {choice.get('origin')}, {passed}")
-        lines += [f"    {name:<10} {by}" for name, by in choice.get("provenance", {}).items()]
-    return lines
+        provenance = _table(choice.get("provenance"))
+        lines += [f"    {name:<10} {by}" for name, by in provenance.items()]
+    return [plain(line) for line in lines]
 
 
 def comparison_lines(comparison: "Comparison", first: str, second: str) -> list[str]:
@@ -96,18 +99,25 @@ def comparison_lines(comparison: "Comparison", first: str, second: str) -> list[
     lines = []
     for kind, differences in (("input", comparison.inputs), ("plan", comparison.plan)):
         for item in differences:
-            lines.append(f"{kind} {item.name}: {first} {_brief(item.first)}, {second} {_brief(item.second)}")
+            lines.append(
+                f"{kind} {plain(item.name)}: {first} {_brief(item.first)}, {second} {_brief(item.second)}"
+            )
     alone = {"first alone": f"in {first} alone", "second alone": f"in {second} alone"}
     for stage in comparison.stages:
         text = alone.get(stage.side, stage.side)
         names = f" in {', '.join(stage.fields)}" if stage.fields else ""
-        lines.append(f"stage {stage.name}: {text}{names}")
+        lines.append(plain(f"stage {stage.name}: {text}{names}"))
         lines += [f"  {plain(detail)}" for detail in stage.detail]
     if comparison.code:
         lines += [plain(line) for line in comparison.code.splitlines()]
     else:
         lines.append("the code is the same")
     return lines
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    """Return an object of JSON; what a record holds in its place is none."""
+    return value if isinstance(value, dict) else {}
 
 
 def _settings(inputs: Mapping[str, Any]) -> str:
@@ -117,7 +127,8 @@ def _settings(inputs: Mapping[str, Any]) -> str:
 
 def _stage_line(stage: "RunStage") -> str:
     timings = stage.timings
-    seconds = float(timings.get("wall_s", 0.0))
+    wall = timings.get("wall_s")
+    seconds = wall if isinstance(wall, float | int) and abs(wall) < _MOST_SECONDS else 0.0
     read, written = timings.get("tokens_read", ""), timings.get("tokens_written", "")
     damage = "" if stage.value is not None else "   damaged or missing"
     return f"    {stage.name:<16} {read!s:>6} {written!s:>9} {seconds:>9.2f}{damage}"
