@@ -81,12 +81,12 @@ def test_a_file_that_has_just_changed_is_not_remembered(tmp_path):
     assert not records(tmp_path / "cache")
 
 
-@pytest.mark.parametrize("record", [b"", b"{}", b"[" * 1000, b'{"identity": 3, "sha256": 4}', b"\xff"])
-def test_a_damaged_record_is_read_over(model, tmp_path, record):
+def test_a_damaged_record_is_read_over(model, tmp_path):
     known_sha256(model, tmp_path / "cache")
     (kept,) = records(tmp_path / "cache")
-    kept.write_bytes(record)
-    assert known_sha256(model, tmp_path / "cache") == sha256(CONTENT)
+    for record in (b"", b"{}", b"[" * 1000, b'{"identity": 3, "sha256": 4}', b"\xff"):
+        kept.write_bytes(record)
+        assert known_sha256(model, tmp_path / "cache") == sha256(CONTENT), record
 
 
 def test_a_missing_file_is_named(tmp_path):

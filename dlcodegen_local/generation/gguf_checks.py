@@ -16,6 +16,7 @@ STRING_KIND = 8
 _UINT32, _INT32, _FLOAT32 = 4, 5, 6
 _BYTES = (0, 1)
 _NO_TOKEN = 0xFFFFFFFF
+_SENTENCEPIECE = "llama"
 _TOKENIZER = "tokenizer.ggml."
 # Arrays beside the vocabulary: their types, and whether they have an item for each token.
 _ARRAYS = {
@@ -81,14 +82,21 @@ def check_metadata(metadata: Mapping[str, object], refuse: Refuse) -> None:
     _check_sizes(metadata, architecture, refuse)
 
 
-def check_tokens(tokens: Iterable[bytes], refuse: Refuse) -> None:
-    """Refuse a vocabulary with a token that stands twice: llama.cpp ends the process over it."""
+def check_tokens(tokens: Iterable[bytes], model: object, refuse: Refuse) -> None:
+    """Refuse what llama.cpp ends the process over: a token that stands twice, a byte that has no token.
+
+    `model` is the tokenizer's: SentencePiece's must have a token for each byte.
+    """
     seen: set[bytes] = set()
     for index, token in enumerate(tokens):
         token = token or b"[EMPTY_%d]" % index  # as llama.cpp names it
         if token in seen:
             raise refuse(f"the token {token[:40].decode('utf-8', 'replace')!r} stands twice")
         seen.add(token)
+    if model == _SENTENCEPIECE:
+        for byte in range(256):
+            if b"<0x%02X>" % byte not in seen and bytes([byte]) not in seen:
+                raise refuse(f"its vocabulary has no token for the byte {byte}")
 
 
 def _check_vocabulary(metadata: Mapping[str, object], refuse: Refuse) -> None:

@@ -279,7 +279,7 @@ def _parse(path: Path, content: mmap.mmap) -> GgufHeader:
     check_metadata(metadata, cursor.refuse)
     tokens = metadata["tokenizer.ggml.tokens"]
     assert isinstance(tokens, ArrayInfo)
-    check_tokens(cursor.strings(tokens), cursor.refuse)
+    check_tokens(cursor.strings(tokens), metadata.get("tokenizer.ggml.model"), cursor.refuse)
     tensors = _tensors(cursor, n_tensors, alignment_of(metadata, kinds, cursor.refuse))
     return GgufHeader(version, metadata, tensors, len(content))
 

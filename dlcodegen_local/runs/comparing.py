@@ -119,11 +119,17 @@ def _stage(name: str, first: RunStage | None, second: RunStage | None) -> StageD
 def _samples(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, ...]:
     """Say which samples of two retrievals differ."""
     rows = []
-    for ours, theirs in zip_longest(first.get("hits", ()), second.get("hits", ())):
+    for ours, theirs in zip_longest(_hits(first), _hits(second)):
         if ours is None or theirs is None:
-            rows.append(f"sample {(ours or theirs)['id']} is in one run alone")
-        elif ours["id"] != theirs["id"]:
-            rows.append(f"sample {ours['id']} gave way to {theirs['id']}")
-        elif ours["sha256"] != theirs["sha256"]:
-            rows.append(f"sample {ours['id']} has changed")
+            rows.append(f"sample {(theirs if ours is None else ours).get('id')} is in one run alone")
+        elif ours.get("id") != theirs.get("id"):
+            rows.append(f"sample {ours.get('id')} gave way to {theirs.get('id')}")
+        elif ours.get("sha256") != theirs.get("sha256"):
+            rows.append(f"sample {ours.get('id')} has changed")
     return tuple(rows)
+
+
+def _hits(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the hits that a stage holds; what is none stands as an empty one."""
+    hits = value.get("hits")
+    return [hit if isinstance(hit, dict) else {} for hit in hits] if isinstance(hits, list) else []

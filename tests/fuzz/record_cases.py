@@ -10,6 +10,7 @@ from typing import Any
 
 from dlcodegen_local.cli.run_printing import comparison_lines, list_lines, row_table, run_table, show_lines
 from dlcodegen_local.errors import ArtifactError
+from dlcodegen_local.plain_text import find_unplain
 from dlcodegen_local.run_order import read_order
 from dlcodegen_local.run_page import page_of_record
 from dlcodegen_local.runs.comparing import compare_runs
@@ -51,7 +52,7 @@ def run(case: Case, folder: Path) -> None:
     write_case(case, folder)
     store, loaded, refused = RunStore(folder), [], None
     rows = store.rows()
-    list_lines(rows)
+    _look(list_lines(rows))
     for row in rows:
         row_table(row)
         try:
@@ -60,7 +61,7 @@ def run(case: Case, folder: Path) -> None:
             refused = exc
             continue
         loaded.append(found)
-        show_lines(found, row.status)
+        _look(show_lines(found, row.status))
         json.dumps(run_table(found, row.status))
         values = {stage.object: stage.value for stage in found.stages}
         page_of_record({**vars(found.record), "stages": [vars(s) for s in found.record.stages]}, values.get)
@@ -69,9 +70,15 @@ def run(case: Case, folder: Path) -> None:
         except ArtifactError:
             continue
     if len(loaded) == 2:
-        comparison_lines(compare_runs(*loaded), "one", "two")
+        _look(comparison_lines(compare_runs(*loaded), "one", "two"))
     if refused is not None:
         raise refused
+
+
+def _look(lines: list[str]) -> None:
+    """A terminal takes none of what is printed for a command."""
+    for line in lines:
+        assert find_unplain(line, "") is None, line
 
 
 def _signed(table: Any) -> bytes:

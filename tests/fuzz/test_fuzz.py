@@ -15,7 +15,7 @@ from tests.fuzz.worker import Watch, _judged
 def test_damaged_input_is_answered_in_one_line(kind, tmp_path):
     tally = fuzz(kind, Plan(seed=7, count=60, native=10, failures=tmp_path))
     assert tally.failures == []
-    assert tally.cases == 60 and tally.answers["refused"] > 20
+    assert tally.cases == 60 and tally.answers["refused"] > 10
     assert tally.slowest < 10
 
 

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from dlcodegen_local.errors import ArtifactError
-from dlcodegen_local.generation.gguf_checks import ArrayInfo, check_metadata
+from dlcodegen_local.generation.gguf_checks import ArrayInfo, check_metadata, check_tokens
 from dlcodegen_local.generation.gguf_header import read_header
 
 TOKENS = 260
@@ -67,6 +67,14 @@ def test_a_token_that_stands_twice_is_refused(tiny_gguf, tmp_path):
     path.write_bytes(tiny_gguf.read_bytes().replace(b"\x01\0\0\0\0\0\0\0a", b"\x01\0\0\0\0\0\0\0b", 1))
     with pytest.raises(ArtifactError, match="'b' stands twice"):
         read_header(path)
+
+
+def test_a_sentencepiece_vocabulary_has_a_token_for_each_byte():
+    tokens = [b"<0x%02X>" % byte for byte in range(1, 256)]
+    check_tokens([*tokens, b"\0"], "llama", ArtifactError)
+    check_tokens(tokens, "gpt2", ArtifactError)
+    with pytest.raises(ArtifactError, match="no token for the byte 0"):
+        check_tokens(tokens, "llama", ArtifactError)
 
 
 @pytest.mark.parametrize("kind", [9, 15, 24, 25, 26, 27, 28])
