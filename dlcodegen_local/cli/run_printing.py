@@ -64,12 +64,7 @@ def run_table(run: "Run", status: str) -> dict[str, Any]:
 def show_lines(run: "Run", status: str) -> list[str]:
     """Return what a person wants to know of a run."""
     record, order = run.record, run.record.order or {}
-<<<<<<< HEAD
-    given = record.inputs.get("model")
-    model = given if isinstance(given, dict) else {}
-=======
     model = _table(record.inputs.get("model"))
->>>>>>> intake
     lines = [
         f"run {record.run}: {status}",
         f"  began        {record.began or '-'}",
@@ -92,12 +87,8 @@ def show_lines(run: "Run", status: str) -> list[str]:
     if choice := run.stage("choice"):
         passed = "passed its checks" if choice.get("passed") else "FAILED its checks"
         lines.append(f"  delivered    {choice.get('origin')}, {passed}")
-<<<<<<< HEAD
-        lines += [f"    {name:<10} {by}" for name, by in dict(choice.get("provenance", {})).items()]
-=======
         provenance = _table(choice.get("provenance"))
         lines += [f"    {name:<10} {by}" for name, by in provenance.items()]
->>>>>>> intake
     return [plain(line) for line in lines]
 
 
@@ -108,14 +99,9 @@ def comparison_lines(comparison: "Comparison", first: str, second: str) -> list[
     lines = []
     for kind, differences in (("input", comparison.inputs), ("plan", comparison.plan)):
         for item in differences:
-<<<<<<< HEAD
-            values = f"{first} {_brief(item.first)}, {second} {_brief(item.second)}"
-            lines.append(plain(f"{kind} {item.name}: {values}"))
-=======
             lines.append(
                 f"{kind} {plain(item.name)}: {first} {_brief(item.first)}, {second} {_brief(item.second)}"
             )
->>>>>>> intake
     alone = {"first alone": f"in {first} alone", "second alone": f"in {second} alone"}
     for stage in comparison.stages:
         text = alone.get(stage.side, stage.side)
@@ -142,14 +128,10 @@ def _settings(inputs: Mapping[str, Any]) -> str:
 def _stage_line(stage: "RunStage") -> str:
     timings = stage.timings
     wall = timings.get("wall_s")
-<<<<<<< HEAD
-    seconds = f"{wall:.2f}" if isinstance(wall, int | float) else ""
-=======
     seconds = wall if isinstance(wall, float | int) and abs(wall) < _MOST_SECONDS else 0.0
->>>>>>> intake
     read, written = timings.get("tokens_read", ""), timings.get("tokens_written", "")
     damage = "" if stage.value is not None else "   damaged or missing"
-    return f"    {stage.name:<16} {read!s:>6} {written!s:>9} {seconds:>9}{damage}"
+    return f"    {stage.name:<16} {read!s:>6} {written!s:>9} {seconds:>9.2f}{damage}"
 
 
 def _brief(value: object) -> str:
