@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dlcodegen_local.runs.store import Run, RunRow, RunStage
 
 _SHOWN_CHARS = 60
+_MOST_SECONDS = 1e9
 
 
 def list_lines(rows: "Sequence[RunRow]") -> list[str]:
@@ -63,8 +64,7 @@ def run_table(run: "Run", status: str) -> dict[str, Any]:
 def show_lines(run: "Run", status: str) -> list[str]:
     """Return what a person wants to know of a run."""
     record, order = run.record, run.record.order or {}
-    given = record.inputs.get("model")
-    model = given if isinstance(given, dict) else {}
+    model = _table(record.inputs.get("model"))
     lines = [
         f"run {record.run}: {status}",
         f"  began        {record.began or '-'}",
@@ -87,7 +87,8 @@ def show_lines(run: "Run", status: str) -> list[str]:
     if choice := run.stage("choice"):
         passed = "passed its checks" if choice.get("passed") else "FAILED its checks"
         lines.append(f"  delivered    {choice.get('origin')}, {passed}")
-        lines += [f"    {name:<10} {by}" for name, by in dict(choice.get("provenance", {})).items()]
+        provenance = _table(choice.get("provenance"))
+        lines += [f"    {name:<10} {by}" for name, by in provenance.items()]
     return [plain(line) for line in lines]
 
 
@@ -98,8 +99,9 @@ def comparison_lines(comparison: "Comparison", first: str, second: str) -> list[
     lines = []
     for kind, differences in (("input", comparison.inputs), ("plan", comparison.plan)):
         for item in differences:
-            values = f"{first} {_brief(item.first)}, {second} {_brief(item.second)}"
-            lines.append(plain(f"{kind} {item.name}: {values}"))
+            lines.append(
+                f"{kind} {plain(item.name)}: {first} {_brief(item.first)}, {second} {_brief(item.second)}"
+            )
     alone = {"first alone": f"in {first} alone", "second alone": f"in {second} alone"}
     for stage in comparison.stages:
         text = alone.get(stage.side, stage.side)
@@ -113,6 +115,11 @@ def comparison_lines(comparison: "Comparison", first: str, second: str) -> list[
     return lines
 
 
+def _table(value: object) -> Mapping[str, Any]:
+    """Return an object of JSON; what a record holds in its place is none."""
+    return value if isinstance(value, dict) else {}
+
+
 def _settings(inputs: Mapping[str, Any]) -> str:
     names = ("method", "merge", "effort", "temperature", "seed", "k", "num_beams", "framework")
     return ", ".join(f"{name} {inputs[name]}" for name in names if name in inputs)
@@ -121,10 +128,10 @@ def _settings(inputs: Mapping[str, Any]) -> str:
 def _stage_line(stage: "RunStage") -> str:
     timings = stage.timings
     wall = timings.get("wall_s")
-    seconds = f"{wall:.2f}" if isinstance(wall, int | float) else ""
+    seconds = wall if isinstance(wall, float | int) and abs(wall) < _MOST_SECONDS else 0.0
     read, written = timings.get("tokens_read", ""), timings.get("tokens_written", "")
     damage = "" if stage.value is not None else "   damaged or missing"
-    return f"    {stage.name:<16} {read!s:>6} {written!s:>9} {seconds:>9}{damage}"
+    return f"    {stage.name:<16} {read!s:>6} {written!s:>9} {seconds:>9.2f}{damage}"
 
 
 def _brief(value: object) -> str:
