@@ -17,6 +17,7 @@ _UINT32, _INT32, _FLOAT32 = 4, 5, 6
 _BYTES = (0, 1)
 _NO_TOKEN = 0xFFFFFFFF
 _SENTENCEPIECE = "llama"
+_WRITES_NOTHING = ("bert", "none", "no_vocab")
 _TOKENIZER = "tokenizer.ggml."
 # Arrays beside the vocabulary: their types, and whether they have an item for each token.
 _ARRAYS = {
@@ -103,6 +104,8 @@ def _check_vocabulary(metadata: Mapping[str, object], refuse: Refuse) -> None:
     tokens = metadata.get(f"{_TOKENIZER}tokens")
     if not isinstance(tokens, ArrayInfo) or tokens.kind != STRING_KIND or not tokens.length:
         raise refuse("it holds no vocabulary")
+    if (model := metadata.get(f"{_TOKENIZER}model")) in _WRITES_NOTHING:
+        raise refuse(f"its tokenizer {model!r} is none of a model that writes")
     for name, (kinds, is_of_tokens) in _ARRAYS.items():
         array = metadata.get(_TOKENIZER + name)
         if array is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dlcodegen_local.errors import PlanningError
 from dlcodegen_local.planner.beam import Logits, LogProbs, TokenIds, log_softmax
 from dlcodegen_local.planner.choices import ChoiceScores
 from dlcodegen_local.planner.number_rules import Mask, open_digits
@@ -162,12 +163,19 @@ class PlanConstraint:
 
         Of a number the one with the smallest expected distance in ratio is allowed alone: the
         likeliest of many candidates can lie far from all others.
+
+        Raises:
+            PlanningError: the vocabulary has no token that may stand here.
         """
         if state.place < len(self._fields):
             return self._score_closed(state, self._fields[state.place], logits)
         token_ids = np.array(self._next_borders(state), dtype=np.int64)
         if not self._is_full(state):
             token_ids = np.concatenate([np.flatnonzero(self._text_mask(state)), token_ids])
+        if not token_ids.size:
+            raise PlanningError(
+                "the planner's vocabulary has no token to go on with", hint="install the planner again"
+            )
         return token_ids, log_softmax(logits[token_ids])
 
     def _score_closed(

@@ -167,6 +167,8 @@ class TreeDecoder:
             logits: Logits = binding.get_outputs()[0].numpy()  # the first one bound
         except Exception as exc:  # as above
             raise PlanningError(f"the planner's model failed ({exc})") from exc
+        if logits.shape != (len(step.last_tokens), self._model.dims.vocab_size):
+            raise PlanningError(f"the planner's model answers with the shape {logits.shape}", hint=_HINT)
         return logits
 
     def _bind_cache(self) -> None:

@@ -46,6 +46,7 @@ def test_sound_metadata_pass():
         ({"tokenizer__ggml__bos_token_id": True}, "bos_token_id is True"),
         ({"tokenizer__ggml__bos_token_id": "0"}, "bos_token_id is 0"),
         ({"tokenizer__chat_template": 7}, "template"),
+        ({"tokenizer__ggml__model": "bert"}, "none of a model that writes"),
         ({"general__type": "adapter"}, "'adapter'"),
         ({"general__architecture": "x" * 65}, "no architecture"),
         ({"llama__block_count": 513}, "block_count"),
