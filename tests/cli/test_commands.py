@@ -11,7 +11,7 @@ import pytest
 from dlcodegen_local.cli import cli
 from tests.cli.conftest import REPOSITORY
 
-COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "pool", "models", "doctor")
+COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "pool", "models", "bundle", "doctor")
 LEAVES = (
     ("plan",),
     ("search",),
@@ -25,6 +25,7 @@ LEAVES = (
     ("models", "list"),
     ("models", "info"),
     ("models", "bench"),
+    *(("bundle", leaf) for leaf in ("create", "verify", "install")),
     ("doctor",),
     *(("evaluate", table) for table in ("table2", "table4", "table5", "fig4", "fig5")),
 )
