@@ -1,7 +1,7 @@
 """A bundle in an archive: .tar or .tar.gz, whole or in parts .001, .002, ... Standard library, Python 3.8.
 
-Guarantees that nothing is written, that regular files alone are known (links, devices, folders, long names
-and extended headers are refused), and that memory does not grow with what an archive claims: a member must
+Guarantees that nothing is written, that regular files alone are known (links, devices, folders and
+extended headers are refused), and that memory does not grow with what an archive claims: a member must
 have the size that the manifest says, and what unpacks to over 20 times its size is a bomb. Members are in the
 order: manifest, signature, files.
 """
@@ -33,6 +33,7 @@ BLOCK = 512
 _MAX_EXPANSION = 20
 _FREE_EXPANSION_BYTES = 64 << 20
 _MAX_END_BLOCKS = 40
+_LONG_NAME = b"L"
 _KINDS = {
     b"1": "a hard link",
     b"2": "a symbolic link",
@@ -42,8 +43,7 @@ _KINDS = {
     b"6": "a named pipe",
     b"x": "an extended header",
     b"g": "an extended header",
-    b"L": "a long name",
-    b"K": "a long name",
+    b"K": "a long name of a link",
     b"S": "a sparse file",
 }
 
@@ -117,14 +117,25 @@ class TarStream:
         if not block.strip(b"\0"):
             self._check_end()
             return None
+        kind, name, size = self._fields(block)
+        if kind == _LONG_NAME:  # the name of the next member, which its own header holds cut
+            if size > BLOCK:
+                raise damaged("the archive names a path that is too long")
+            name = b"".join(self.content(size)).partition(b"\0")[0]
+            kind, _, size = self._fields(self._take(BLOCK))
+        if kind not in (b"0", b"\0"):
+            raise damaged(f"the archive holds {_KINDS.get(kind, 'something else')}: no bundle does")
+        return check_name(_text(name)), size
+
+    def _fields(self, block: bytes) -> tuple[bytes, bytes, int]:
+        """Return kind, name and size of a header."""
         checksum = sum(block) - sum(block[148:156]) + 8 * ord(" ")
         if block[257:262] != b"ustar" or _octal(block[148:156]) != checksum:
             raise damaged("the archive is damaged (a header is none)")
-        kind = block[156:157]
-        if kind not in (b"0", b"\0"):
-            raise damaged(f"the archive holds {_KINDS.get(kind, 'something else')}: no bundle does")
-        name, prefix = _text(block[:100]), _text(block[345:500]) if block[262:263] == b"\0" else ""
-        return check_name(f"{prefix}/{name}" if prefix else name), _number(block[124:136])
+        name = block[:100].partition(b"\0")[0]
+        if block[262:263] == b"\0" and (prefix := block[345:500].partition(b"\0")[0]):
+            name = prefix + b"/" + name
+        return block[156:157], name, _number(block[124:136])
 
     def content(self, size: int) -> Iterator[bytes]:
         """Yield the `size` bytes of the member whose header was read last."""
@@ -154,9 +165,9 @@ class TarStream:
             raise damaged("the archive goes on after its end")
 
 
-def _text(field: bytes) -> str:
+def _text(name: bytes) -> str:
     try:
-        return field.partition(b"\0")[0].decode("utf-8")
+        return name.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise damaged("the archive names a path that is no UTF-8") from exc
 

@@ -20,7 +20,6 @@ from dlcodegen_local.durable import check_new_folder
 from dlcodegen_local.errors import ConfigError
 
 _RECORD = 20 * BLOCK
-_NAME_BYTES = 100
 
 
 @dataclass(frozen=True)
@@ -239,14 +238,10 @@ def pack(packer: Packer, items: Sequence[Item]) -> list[Path]:
 
 
 def _header(item: Item) -> bytes:
-    """Return a member's header: plain ustar, or GNU's for a size that only it can write."""
+    """Return a member's header, GNU's: names over 100 bytes and sizes over 8 GiB fit in."""
     info = tarfile.TarInfo(item.path)
     info.size, info.mode = item.size, 0o644
-    is_short = len(item.path.encode()) <= _NAME_BYTES
-    try:
-        return info.tobuf(tarfile.GNU_FORMAT if is_short else tarfile.USTAR_FORMAT)
-    except ValueError as exc:
-        raise ConfigError(f"{item.path} does not fit into an archive", hint="write a folder") from exc
+    return info.tobuf(tarfile.GNU_FORMAT)
 
 
 def _chunks(source: bytes | Path) -> Iterator[bytes]:

@@ -38,7 +38,6 @@ def command() -> None:
 @click.option("--python", help="The target's Python, as 3.11.  [default: this one]")
 @click.option(
     "--with",
-    "extras",
     type=click.Choice(["keras", "torch", "none"]),
     multiple=True,
     default=("keras",),
@@ -65,7 +64,7 @@ def create_command(output: Path, model: tuple[Path, ...], pool: tuple[str, ...],
     order = Order(
         wheels=Path(str(flags["wheels"])),
         target=_target(flags["platform"], flags["python"]),
-        extras=_extras(flags["extras"]),
+        extras=_extras(flags["with"]),
         models=(*bundled, *(_model_place(path, paths) for path in model)),
         pools=find_pools(pool, paths),
         created=_stated_time(flags["date"]),

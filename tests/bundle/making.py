@@ -13,6 +13,7 @@ from dlcodegen_local.bundle.creation import Created, Order, create_bundle
 from dlcodegen_local.bundle.wheels import Target
 
 PLATFORM = "manylinux_2_5_x86_64"
+LONG_TAG = "py3-none-" + ".".join(f"manylinux_2_{minor}_x86_64" for minor in (5, 17, 24, 28, 31))
 CREATED = "2026-01-02T03:04:05Z"
 LAUNCHED = "def main():\n    print('[]')\n"
 
@@ -75,7 +76,12 @@ def make_wheels(folder: Path, launched: str = LAUNCHED) -> Path:
             "llama_cpp_python.libs/libgomp-24e2ab19.so.1.0.0": "threads",
         },
     )
-    make_wheel(folder, "train", metadata="License: BSD\nClassifier: License :: OSI Approved :: BSD License\n")
+    make_wheel(
+        folder,
+        "train",
+        tag=LONG_TAG,
+        metadata="License: BSD\nClassifier: License :: OSI Approved :: BSD License\n",
+    )
     (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
     (folder / pip.name).write_bytes(pip.read_bytes())
     return folder

@@ -58,10 +58,11 @@ def prove_use(work: Path, stick: Path, can_train: bool) -> None:
     shutil.rmtree(stick)
     launcher = str(prefix / "bin" / "dlcodegen")
     timed("doctor", [*NAMESPACE, launcher, "doctor"], work, environment)
-    run = [] if can_train else ["--no-run"]
-    timed("generate", [*NAMESPACE, launcher, "generate", REQUIREMENT, "-o", "x", *run], work, environment)
-    verification = json.loads((work / "x/.dlcodegen/verification.json").read_text(encoding="utf-8"))
-    report("the project", smoke=verification["smoke"])
+    timed("plan", [*NAMESPACE, launcher, "plan", REQUIREMENT], work, environment)
+    if can_train:
+        timed("generate", [*NAMESPACE, launcher, "generate", REQUIREMENT, "-o", "x"], work, environment)
+        verification = json.loads((work / "x/.dlcodegen/verification.json").read_text(encoding="utf-8"))
+        report("the project", smoke=verification["smoke"])
     report("home afterwards", files=sorted({path.relative_to(home).parts[0] for path in home.rglob("*")}))
 
 

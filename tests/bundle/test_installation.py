@@ -11,7 +11,7 @@ from dlcodegen_local.bundle.contents import parse_manifest
 from dlcodegen_local.bundle.installation import MARKER, check_machine, install_bundle
 from dlcodegen_local.errors import ArtifactError, ConfigError
 from tests.bundle.kills import kill_often
-from tests.bundle.making import make_bundle
+from tests.bundle.making import LONG_TAG, make_bundle
 
 HERE = "{}.{}".format(*sys.version_info[:2])
 
@@ -61,7 +61,7 @@ def test_a_newer_bundle_takes_over_and_the_one_before_is_kept(bundle, newer, tmp
 def test_a_damaged_bundle_leaves_the_installation_as_it_was(bundle, tmp_path):
     broken = Path(shutil.copytree(bundle, tmp_path / "broken"))
     install_bundle(bundle, tmp_path / "prefix", notify=ignore)
-    (broken / "wheels/train-1.0-py3-none-any.whl").write_bytes(b"")
+    (broken / f"wheels/train-1.0-{LONG_TAG}.whl").write_bytes(b"")
     manifest = json.loads((broken / "manifest.json").read_bytes())
     (broken / "manifest.json").write_text(json.dumps({**manifest, "created": "later"}))
     with pytest.raises(ArtifactError, match=r"train-1\.0"):
@@ -82,7 +82,7 @@ def test_what_was_copied_is_not_read_from_the_medium_again(bundle, tmp_path):
     stick = Path(shutil.copytree(bundle, tmp_path / "stick"))
     manifest = parse_manifest((stick / "manifest.json").read_bytes())
     staging = tmp_path / "prefix/staging" / manifest.sha256[:16]
-    wheel = "wheels/train-1.0-py3-none-any.whl"
+    wheel = f"wheels/train-1.0-{LONG_TAG}.whl"
     (staging / wheel).parent.mkdir(parents=True)
     shutil.copy(stick / wheel, staging / wheel)
     size = (stick / wheel).stat().st_size

@@ -11,7 +11,7 @@ import pytest
 from dlcodegen_local.cli import cli
 from tests.cli.conftest import REPOSITORY
 
-COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "pool", "runs", "models", "doctor")
+COMMANDS = ("plan", "search", "generate", "verify", "evaluate", "pool", "runs", "models", "bundle", "doctor")
 LEAVES = (
     ("plan",),
     ("search",),
@@ -24,6 +24,7 @@ LEAVES = (
     *(("pool", leaf) for leaf in ("add", "list", "show", "remove", "status", "check", "export")),
     *(("runs", leaf) for leaf in ("list", "show", "resume", "replay", "diff", "purge")),
     *(("models", leaf) for leaf in ("list", "import", "info", "verify", "remove", "bench")),
+    *(("bundle", leaf) for leaf in ("create", "verify", "install")),
     ("doctor",),
     *(("evaluate", table) for table in ("table2", "table4", "table5", "fig4", "fig5")),
 )
