@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -134,5 +135,6 @@ def test_an_interrupt_at_a_terminal_keeps_what_was_written(tmp_path):
 
 
 def _own_terminal():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in the background
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
