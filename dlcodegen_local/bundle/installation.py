@@ -67,6 +67,7 @@ def install_bundle(
         if (version / MARKER).is_file():
             notify(f"{version} is complete")
             _put_in_use(prefix, version)
+            _clean(prefix / "staging", keep=None)  # of a try that ended after its last step
             return Installed(launcher, version, True)
         _check_room(prefix, manifest)
         staging = prefix / "staging" / version.name

@@ -40,10 +40,10 @@ def list_command(json: bool) -> int:
 @command.command("show")
 @click.argument("run_id", metavar="ID")
 @click.option(
-    "--html", "page", type=click.Path(path_type=Path), help="Write a page for the browser to this file, too."
+    "--html", type=click.Path(path_type=Path), help="Write a page for the browser to this file, too."
 )
 @options.json_flag
-def show_command(run_id: str, page: Path | None, json: bool) -> int:
+def show_command(run_id: str, html: Path | None, json: bool) -> int:
     """Show what a run was asked, what its stages did, and what came of it.
 
     With --json, every prompt and every answer, too. The page needs no network.
@@ -51,8 +51,8 @@ def show_command(run_id: str, page: Path | None, json: bool) -> int:
     store = _store()
     found = store.find(run_id)
     run = store.load(found)
-    if page is not None:
-        _write_page(page, run, store.row(found).status)
+    if html is not None:
+        _write_page(html, run, store.row(found).status)
     if json:
         options.print_json(run_table(run, store.row(found).status))
     else:
