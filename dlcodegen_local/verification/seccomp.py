@@ -16,6 +16,7 @@ Condition = tuple[int, int, int]
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_OR_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+_NO_CALL = 0xFFFFFFFF
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 _NEW_NAMESPACE_FLAGS = 0x7E020080
@@ -216,6 +217,8 @@ def _load_number(machine: str) -> list[bytes]:
         _statement(_RETURN, _KILL_PROCESS),
         _statement(_LOAD, 0),
     ]
+    # What a tracer took back is no call at all; the kernel answers ENOSYS.
+    code += [_jump(_JUMP_EQUAL, _NO_CALL, 0, 1), _statement(_RETURN, _ALLOW)]
     if machine == "x86_64":
         code += [_jump(_JUMP_GREATER_OR_EQUAL, 0x40000000, 0, 1), _statement(_RETURN, _KILL_PROCESS)]
     return code
