@@ -47,6 +47,10 @@ class GenerationError(DlcodegenError):
     exit_code = 5
 
 
+class ModelEndedError(GenerationError):
+    """The code model's process ended over a request, twice: another attempt may come out otherwise."""
+
+
 class SandboxError(DlcodegenError):
     """Report that the sandbox cannot start."""
 

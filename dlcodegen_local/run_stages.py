@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlcodegen_local.errors import GenerationError
+from dlcodegen_local.errors import GenerationError, ModelEndedError
 from dlcodegen_local.generation.llm import Progress
 from dlcodegen_local.generation.results import StageResult
 from dlcodegen_local.outcome import Reporter
@@ -44,7 +44,8 @@ class StageRunner:
             with self._transcript.kept(name, self.record):
                 result = write()
         except GenerationError as exc:
-            self.record.add_stage(name, {"error": exc.message}, {})
+            is_final = not isinstance(exc, ModelEndedError)
+            self.record.add_stage(name, {"error": exc.message}, {}, is_final=is_final)
             self.reporter.done(f"failed: {exc.message}")
             return None
         self._count(result)

@@ -17,7 +17,13 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from dlcodegen_local.config import model_environment
-from dlcodegen_local.errors import ArtifactError, ConfigError, DlcodegenError, GenerationError
+from dlcodegen_local.errors import (
+    ArtifactError,
+    ConfigError,
+    DlcodegenError,
+    GenerationError,
+    ModelEndedError,
+)
 from dlcodegen_local.generation.gguf_header import read_header
 from dlcodegen_local.generation.llama_cpp_llm import describe_model
 from dlcodegen_local.generation.llm import CodeLLM, Completion, ModelInfo, Progress, Prompt, Sampling
@@ -167,22 +173,30 @@ class WorkerLLM(CodeLLM):
         on_progress: Callable[[Progress], None] | None = None,
         is_hopeless: Callable[[str], bool] | None = None,
     ) -> T:
-        """Send a request, pass on what comes before its answer, and return the answer as `read` has it."""
-        try:
-            channel = self._running()
-            answer = self._conversation(channel, request, on_progress, is_hopeless)
-            value = _checked(channel, read, answer)
-        except ChannelEnded as exc:
-            self._slot.end()
-            self._ends_in_a_row += 1
-            raise GenerationError(
-                f"the model's process ended ({exc})", hint="the model file may be damaged: try another"
-            ) from exc
-        except DlcodegenError:
-            raise
-        except BaseException:
-            self._slot.end()  # it would go on with what nobody waits for
-            raise
+        """Send a request, pass on what comes before its answer, and return the answer as `read` has it.
+
+        A process that ends is asked once more: the answer is the same, whoever killed it.
+        """
+        for is_last in (False, True):
+            try:
+                channel = self._running()
+                answer = self._conversation(channel, request, on_progress, is_hopeless)
+                value = _checked(channel, read, answer)
+            except ChannelEnded as exc:
+                self._slot.end()
+                self._ends_in_a_row += 1
+                if is_last:
+                    raise ModelEndedError(
+                        f"the model's process ended ({exc})",
+                        hint="the model file may be damaged: try another",
+                    ) from exc
+            except DlcodegenError:
+                raise
+            except BaseException:
+                self._slot.end()  # it would go on with what nobody waits for
+                raise
+            else:
+                break
         if request["do"] != "count":
             self._ends_in_a_row = 0
         return value
@@ -227,7 +241,7 @@ class WorkerLLM(CodeLLM):
         except ArtifactError as exc:
             self._slot.end()
             self._ends_in_a_row += 1
-            raise GenerationError(exc.message, exc.hint) from exc
+            raise ModelEndedError(exc.message, exc.hint) from exc
         return channel
 
     def _started(self) -> Channel:
