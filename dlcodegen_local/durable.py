@@ -39,7 +39,7 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
             os.fchmod(descriptor, 0o600 if private else 0o644)
             os.fsync(descriptor)
             os.replace(name, path)
-            _sync_folder(path.parent)
+            sync_path(path.parent)
     except OSError as exc:
         raise _unwritable(path, exc) from exc
 
@@ -108,12 +108,12 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
                     os.fsync(file.fileno())
             for path in sorted(staging.rglob("*"), reverse=True):
                 if path.is_dir():
-                    _sync_folder(path)
+                    sync_path(path)
             staging.chmod(0o755)
-            _sync_folder(staging)
+            sync_path(staging)
             os.rename(staging, folder)
             try:
-                _sync_folder(folder.parent)
+                sync_path(folder.parent)
             except OSError:  # it may not be there after a power cut: it is not there
                 os.rename(folder, staging)
                 raise
@@ -288,8 +288,13 @@ def _digest(name: str) -> str:
     return hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Put on the disk what the system still holds of a file, or of the names in a folder.
+
+    Raises:
+        OSError: it cannot; nothing of it may be trusted then.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

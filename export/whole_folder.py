@@ -1,11 +1,12 @@
 """Writing a folder as a whole: a kill leaves what was there before, or the complete result."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from dlcodegen_local.durable import sync_path
 
 
 @contextmanager
@@ -24,21 +25,13 @@ def whole_folder(output: Path) -> Iterator[Path]:
     try:
         yield new
         for path in new.iterdir():
-            _sync(path)
-        _sync(new)
+            sync_path(path)
+        sync_path(new)
         if output.exists():
             output.rename(old)
         new.rename(output)
-        _sync(output.parent)
+        sync_path(output.parent)
     finally:
         if old.exists() and not output.exists():
             old.rename(output)
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

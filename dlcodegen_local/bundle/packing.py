@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol
 
 from dlcodegen_local.bundle.archive import BLOCK
 from dlcodegen_local.bundle.contents import CHUNK
-from dlcodegen_local.durable import check_new_folder
+from dlcodegen_local.durable import check_new_folder, sync_path
 from dlcodegen_local.errors import ConfigError
 
 _RECORD = 20 * BLOCK
@@ -102,9 +102,9 @@ class FolderPacker:
     def finish(self) -> list[Path]:
         """Rename the folder into its place."""
         for folder in (*(path for path in self._staging.rglob("*") if path.is_dir()), self._staging):
-            _sync_folder(folder)
+            sync_path(folder)
         os.rename(self._staging, self._folder)
-        _sync_folder(self._folder.parent)
+        sync_path(self._folder.parent)
         return [self._folder]
 
     def abandon(self) -> None:
@@ -190,7 +190,7 @@ class _Parts:
         names = [self._final(number) for number in range(len(self._written))]
         for staged, name in reversed(list(zip(self._written, names, strict=True))):
             os.replace(staged, name)
-        _sync_folder(self._path.parent)
+        sync_path(self._path.parent)
         return names
 
     def abandon(self) -> None:
@@ -253,11 +253,3 @@ def _chunks(source: bytes | Path) -> Iterator[bytes]:
             yield from iter(lambda: stream.read(CHUNK), b"")
     except OSError as exc:
         raise ConfigError(f"{source} cannot be read: {exc.strerror}", hint="check the path") from exc
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -162,14 +162,14 @@ def command(requirement: str | None, output: Path | None, batch: Path | None, **
     if batch is not None:
         return _generate_batch(orders, output, reporter)
     check_new_folder(output)
-    return carry_out(orders[""], reporter, as_json=flags["json"])
+    engines = load_engines(config, reporter, need_planner=plan is None)
+    return carry_out(orders[""], engines, reporter, as_json=flags["json"])
 
 
-def carry_out(order: "Order", reporter: StderrReporter, *, as_json: bool) -> int:
-    """Load the engines, make the project of one order, print what came of it; returns the exit code."""
+def carry_out(order: "Order", engines: "Engines", reporter: StderrReporter, *, as_json: bool) -> int:
+    """Make the project of one order, print what came of it; returns the exit code."""
     from dlcodegen_local.delivery import deliver
 
-    engines = load_engines(order.config, reporter, need_planner=order.request.plan is None)
     outcome = deliver(order, engines, find_paths(), reporter)
     print_outcome(outcome, order.output, as_json)
     return _exit_code(outcome, order.config)

@@ -83,9 +83,9 @@ def resume_command(run_id: str, output: Path | None, verbose: bool, json: bool) 
     """
     from dataclasses import replace
 
-    from dlcodegen_local.cli.generate import load_engines, print_outcome
+    from dlcodegen_local.cli.generate import carry_out, load_engines
     from dlcodegen_local.cli.reporting import StderrReporter
-    from dlcodegen_local.delivery import check_output, deliver
+    from dlcodegen_local.delivery import check_output
     from dlcodegen_local.run_inputs import run_inputs
     from dlcodegen_local.run_order import changed_inputs, read_order
 
@@ -100,9 +100,7 @@ def resume_command(run_id: str, output: Path | None, verbose: bool, json: bool) 
             f"run {run.record.run} cannot go on: {', '.join(changed)} changed since",
             hint=f"make it anew: dlcodegen runs replay {run.record.run} -o DIR",
         )
-    outcome = deliver(order, engines, find_paths(), reporter)
-    print_outcome(outcome, order.output, json)
-    return 0 if outcome.verification.ok else 1
+    return carry_out(order, engines, reporter, as_json=json)
 
 
 @command.command("replay")

@@ -26,7 +26,7 @@ from dlcodegen_local.evaluation.code_scores import (
     score_systems,
     values_of,
 )
-from dlcodegen_local.evaluation.intervals import LEVEL, RESAMPLES, Estimate
+from dlcodegen_local.evaluation.intervals import Estimate, signature
 
 _PACKAGES = ("codebleu", "tree-sitter", "tree-sitter-python")
 
@@ -69,7 +69,7 @@ class CodeComparison:
     @property
     def interval(self) -> str:
         """Return the signature of the confidence intervals."""
-        return f"{LEVEL:.0%} percentile bootstrap over items|{RESAMPLES} resamples|seed {self.seed}"
+        return signature(self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `evaluate code` prints and writes."""

@@ -16,7 +16,7 @@ from dlcodegen_local import __version__
 from dlcodegen_local.evaluation.human_agreement import SIGNATURE, Agreement, agreement_of
 from dlcodegen_local.evaluation.human_criteria import CRITERIA, LOWEST
 from dlcodegen_local.evaluation.human_ratings import Key, RatedSheet, read_key, read_sheets, to_rows
-from dlcodegen_local.evaluation.intervals import LEVEL, RESAMPLES, Estimate, estimate, paired_difference
+from dlcodegen_local.evaluation.intervals import Estimate, estimate, paired_difference, signature
 
 _NAMES = tuple(criterion.name for criterion in CRITERIA)
 SCORE_SIGNATURE = "mean of raters, then of items|no code: 0|not rated by anybody: left out"
@@ -90,7 +90,7 @@ class HumanReport:
     @property
     def interval(self) -> str:
         """Return the signature of the confidence intervals."""
-        return f"{LEVEL:.0%} percentile bootstrap over items|{RESAMPLES} resamples|seed {self.seed}"
+        return signature(self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `evaluate human import` prints and writes."""

@@ -32,6 +32,11 @@ class Estimate:
         return {**{name: round(value, 9) for name, value in values.items()}, "n": self.n}
 
 
+def signature(seed: int) -> str:
+    """Return what a result says of how its intervals over items were made."""
+    return f"{LEVEL:.0%} percentile bootstrap over items|{RESAMPLES} resamples|seed {seed}"
+
+
 def estimate(values: Sequence[float], seed: int) -> Estimate | None:
     """Return the mean of the values with its interval, or None where there is no value.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from dlcodegen_local import __version__
 from dlcodegen_local.errors import ConfigError
-from dlcodegen_local.evaluation.intervals import LEVEL, RESAMPLES, Estimate
+from dlcodegen_local.evaluation.intervals import Estimate, signature
 from dlcodegen_local.evaluation.plan_files import PlanFile, read_predictions, read_references
 from dlcodegen_local.evaluation.plan_scores import MEASURES, SystemScores, score_systems
 
@@ -41,7 +41,7 @@ class PlanComparison:
     @property
     def interval(self) -> str:
         """Return the signature of the confidence intervals."""
-        return f"{LEVEL:.0%} percentile bootstrap over items|{RESAMPLES} resamples|seed {self.seed}"
+        return signature(self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `evaluate plans` prints and writes."""

@@ -16,7 +16,7 @@ from typing import Any
 from dlcodegen_local import policy
 from dlcodegen_local.admission import stated_licences
 from dlcodegen_local.artifacts import MANIFEST_FILE, MODEL_NAME, ArtifactFile, Manifest, read_manifest
-from dlcodegen_local.durable import write_file
+from dlcodegen_local.durable import sync_path, write_file
 from dlcodegen_local.errors import ArtifactError, ConfigError, DlcodegenError
 from dlcodegen_local.generation.gguf_header import read_header
 from dlcodegen_local.generation.memory import choose_context
@@ -181,17 +181,9 @@ def _listed(manifest: Manifest, store: Store) -> Manifest:
     for note in manifest.folder.rglob(f"*{STATE}"):
         note.unlink()
     for folder in {(manifest.folder / file.path).parent for file in manifest.files} | {manifest.folder}:
-        _sync_folder(folder)
+        sync_path(folder)
     place = store.folder / manifest.name
     manifest.folder.chmod(0o755)
     os.rename(manifest.folder, place)
-    _sync_folder(store.folder)
+    sync_path(store.folder)
     return read_manifest(place)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -58,10 +58,7 @@ def _limit(orders: "Orders") -> None:
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_NOFILE: 1024,
     }
-    for kind, limit in limits.items():
-        _, hard = resource.getrlimit(kind)
-        bound = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (bound, bound))
+    isolation.bound_resources(limits)
 
 
 def _bubblewrap(orders: "Orders") -> NoReturn:
@@ -146,26 +143,26 @@ def _namespaces(orders: "Orders") -> NoReturn:
     _become(orders, orders.inside)
 
 
+def _go_on_as_child() -> None:
+    """Return in a child that leads a session of its own; this process watches it and ends with it."""
+    supervisor = _Supervisor(pid_namespace=False)
+    program = os.fork()
+    if program:
+        supervisor.watch(program)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.setsid()
+
+
 def _landlock(orders: "Orders") -> NoReturn:
     if is_host_root():
         isolation.open_the_way((*orders.readable, orders.work), UNPRIVILEGED_ID)
         become_unprivileged()
-    supervisor = _Supervisor(pid_namespace=False)
-    program = os.fork()
-    if program:
-        supervisor.watch(program)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.setsid()
+    _go_on_as_child()
     _become(orders, orders.work, landlock=True)
 
 
 def _unconfined(orders: "Orders") -> NoReturn:
-    supervisor = _Supervisor(pid_namespace=False)
-    program = os.fork()
-    if program:
-        supervisor.watch(program)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.setsid()
+    _go_on_as_child()
     os.chdir(orders.work)
     os.execve(orders.argv[0], list(orders.argv), orders.environment)
 

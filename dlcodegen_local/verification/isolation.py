@@ -6,6 +6,7 @@ them read-only; a fresh /proc; private /tmp, /dev/shm and home; one writable wor
 
 import contextlib
 import os
+import resource
 from collections.abc import Mapping, Sequence
 
 from dlcodegen_local.verification import syscalls
@@ -169,6 +170,14 @@ def descendants(root: int) -> set[int]:
                 found |= children
                 pending += children
     return found
+
+
+def bound_resources(limits: Mapping[int, int]) -> None:
+    """Bound this process and its children, by kind of resource; a lower bound that holds already stays."""
+    for kind, limit in limits.items():
+        _, hard = resource.getrlimit(kind)
+        bound = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (bound, bound))
 
 
 def tasks_of_user() -> int:
